@@ -1,0 +1,254 @@
+package codegrant
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ClientConfig configures a [Client].
+type ClientConfig struct {
+	// Account signs requests and judges answers. Required.
+	Account Account
+	// Endpoints says where the gateway is. Its Host is required.
+	Endpoints Endpoints
+	// HTTPClient sends the requests; it is copied, so the caller's own is left
+	// as it is. Redirects are never followed, whatever it says. Nil means a
+	// client of its own with Go's default transport settings.
+	HTTPClient *http.Client
+	// Timeout bounds one call. Zero means 30 s.
+	Timeout time.Duration
+	// MaxResponse caps an answer, in bytes. Zero means 1 MiB.
+	MaxResponse int64
+	// SuccessCodes are the codes that mean success for sign-up, its query,
+	// unbinding and the older flow, where no document names one; an absent
+	// code is success too. Empty means 000000 and 001000.
+	SuccessCodes []string
+	// TokenGoneCodes are codes that mean that the token does not exist. The
+	// code is UNKNOWN, so the default is none: the documented words "token
+	// does not exist" in the description decide.
+	TokenGoneCodes []string
+}
+
+// Client calls the gateway for one account. It never retries: whoever asked
+// knows whether repeating is safe. An answer is believed only after its
+// signature verified; every other end of a call that may have reached the
+// gateway matches [ErrOutcomeUnknown]. A Client is safe for concurrent use.
+type Client struct {
+	account      Account
+	endpoints    Endpoints
+	http         *http.Client
+	timeout      time.Duration
+	maxResponse  int64
+	successCodes []string
+	goneCodes    []string
+	requests     *requestValidator
+}
+
+// NewClient checks cfg and returns a client. It sends nothing. Every problem
+// is in one [*ConfigError].
+func NewClient(cfg ClientConfig) (*Client, error) {
+	c := &Client{
+		account:      cfg.Account.withDefaults(),
+		endpoints:    cfg.Endpoints.withDefaults(),
+		timeout:      cfg.Timeout,
+		maxResponse:  cfg.MaxResponse,
+		successCodes: slices.Clone(cfg.SuccessCodes),
+		goneCodes:    slices.Clone(cfg.TokenGoneCodes),
+	}
+	problems := append(c.account.problems(), c.endpoints.problems()...)
+	if c.timeout < 0 {
+		problems = append(problems, "ClientConfig.Timeout must not be negative")
+	}
+	if c.maxResponse < 0 {
+		problems = append(problems, "ClientConfig.MaxResponse must not be negative")
+	}
+	if len(problems) > 0 {
+		return nil, &ConfigError{Problems: problems}
+	}
+	if c.timeout == 0 {
+		c.timeout = 30 * time.Second
+	}
+	if c.maxResponse == 0 {
+		c.maxResponse = 1 << 20
+	}
+	if len(c.successCodes) == 0 {
+		c.successCodes = []string{"000000", "001000"}
+	}
+	c.http = &http.Client{}
+	if cfg.HTTPClient != nil {
+		*c.http = *cfg.HTTPClient
+	}
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	var err error
+	c.requests, err = newRequestValidator()
+	return c, err
+}
+
+// answer is a verified answer of the gateway.
+type answer struct {
+	code, description string
+	httpStatus        int
+	biz               document
+}
+
+// call checks, signs and sends request and returns the verified answer,
+// whatever its code says.
+func (c *Client) call(ctx context.Context, op, path string, request any) (*answer, error) {
+	if path == Disabled {
+		return nil, &Error{Op: op, Code: ErrDisabled}
+	}
+	if err := c.requests.check(op, request); err != nil {
+		return nil, err
+	}
+	biz, err := encodeBiz(request)
+	if err != nil {
+		return nil, wrap(op, ErrInvalidRequest, err)
+	}
+	body, err := c.account.seal(biz)
+	if err != nil {
+		return nil, wrap(op, ErrInvalidRequest, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	status, received, err := c.post(ctx, path, body)
+	if err != nil {
+		return nil, unknownUnlessUnsent(op, err)
+	}
+	return c.judge(op, request, status, received)
+}
+
+func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	// PingPong v4, Basic Rules for API Usage: both headers are required.
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is left to lose
+	received, err := io.ReadAll(io.LimitReader(resp.Body, c.maxResponse+1))
+	if err != nil {
+		return 0, nil, err
+	}
+	if int64(len(received)) > c.maxResponse {
+		return 0, nil, ErrTooLarge
+	}
+	return resp.StatusCode, received, nil
+}
+
+// unknownUnlessUnsent tells a call that never had a connection, and so was
+// not executed, from one whose end is not known.
+func unknownUnlessUnsent(op string, err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return wrap(op, ErrUnreachable, err)
+	}
+	return wrap(op, ErrOutcomeUnknown, err)
+}
+
+// judge verifies an answer before anything in it is believed.
+func (c *Client) judge(op string, request any, status int, body []byte) (*answer, error) {
+	env, err := readEnvelope(body, false)
+	if err == nil {
+		_, err = env.verify(&c.account)
+	}
+	if err != nil {
+		// PingPong v4, Signature Convention: answers to a wrongly signed
+		// request may be unsigned. Their text helps a person, no more.
+		hint := &GatewayError{Operation: op, RequestID: requestID(request), HTTPStatus: status, Unverified: true}
+		if doc, parseErr := parseDocument(body); parseErr == nil {
+			hint.Code = clip(doc.text("code"), 6)
+			hint.Description = clip(mask(request, doc.text("description")), 500)
+		}
+		return nil, wrap(op, ErrOutcomeUnknown, errors.Join(err, hint))
+	}
+	a := &answer{code: env.code, description: mask(request, env.description), httpStatus: status, biz: env.biz}
+	if status == http.StatusTooManyRequests || status >= 500 {
+		return nil, wrap(op, ErrOutcomeUnknown, c.refusal(op, request, a))
+	}
+	return a, nil
+}
+
+// refusal turns an answer into the error that describes it.
+func (c *Client) refusal(op string, request any, a *answer) *GatewayError {
+	// PingPong v4, CodeGrant: a token that is dead, or another user's, is
+	// answered as "token does not exist"; its code is not documented.
+	gone := slices.Contains(c.goneCodes, a.code) ||
+		strings.Contains(strings.ToLower(a.description), "token does not exist")
+	return &GatewayError{
+		Operation: op, Code: a.code, Description: a.description,
+		RequestID: requestID(request), HTTPStatus: a.httpStatus, tokenGone: gone,
+	}
+}
+
+// callBusiness is call for the operations whose code says only whether the
+// request was served: anything but a success code is an error.
+func (c *Client) callBusiness(ctx context.Context, op, path string, request, response any) error {
+	a, err := c.call(ctx, op, path, request)
+	if err != nil {
+		return err
+	}
+	if !c.success(a.code) {
+		if internalCode(a.code) {
+			return wrap(op, ErrOutcomeUnknown, c.refusal(op, request, a))
+		}
+		return c.refusal(op, request, a)
+	}
+	if err := decodeBiz(&a.biz, response); err != nil {
+		return wrap(op, ErrOutcomeUnknown, err)
+	}
+	return nil
+}
+
+func (c *Client) success(code string) bool {
+	return code == "" || slices.Contains(c.successCodes, code)
+}
+
+// internalCode reports the codes by which the gateway says that it, or a
+// system behind it, broke: the work may have been done all the same.
+// PingPong v4, Status Code: 5xxxxx internal, 6xxxxx external system.
+func internalCode(code string) bool {
+	return strings.HasPrefix(code, "5") || strings.HasPrefix(code, "6")
+}
+
+// requestID finds the request's own number for error texts.
+func requestID(request any) string {
+	for _, name := range []string{"RequestID", "RefundID", "OrderID"} {
+		if f := reflect.ValueOf(request).FieldByName(name); f.IsValid() && f.String() != "" {
+			return f.String()
+		}
+	}
+	return ""
+}
+
+// mask takes the request's secrets out of a text that may echo them.
+func mask(request any, text string) string {
+	v := reflect.ValueOf(request)
+	for i := range v.NumField() {
+		if v.Type().Field(i).IsExported() && v.Field(i).Type() == secretType {
+			if s := v.Field(i).Interface().(Secret).Reveal(); s != "" {
+				text = strings.ReplaceAll(text, s, redacted)
+			}
+		}
+	}
+	return text
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}

@@ -1,0 +1,127 @@
+package codegrant
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Status is where a sign-up stands. It only ever rises, so that deliveries may
+// repeat, overtake each other and come late. The zero Status is no status.
+type Status int8
+
+// The statuses in rising order; stores may keep the numbers.
+const (
+	// StatusPending: the user was sent to the wallet.
+	StatusPending Status = 1
+	// StatusFailed: the wallet or the gateway refused. A later success still
+	// counts, for the user may have tried again on the same page.
+	StatusFailed Status = 2
+	// StatusActive: the token pays.
+	StatusActive Status = 3
+	// StatusUnbinding: the merchant asked to end it; no new charge starts.
+	StatusUnbinding Status = 4
+	// StatusUnbound: it is over. Nothing revives it.
+	StatusUnbound Status = 5
+)
+
+// String returns the status in lower case, as JSON answers show it.
+func (s Status) String() string {
+	switch s {
+	case StatusPending:
+		return "pending"
+	case StatusFailed:
+		return "failed"
+	case StatusActive:
+		return "active"
+	case StatusUnbinding:
+		return "unbinding"
+	case StatusUnbound:
+		return "unbound"
+	}
+	return fmt.Sprintf("status(%d)", int8(s))
+}
+
+// MarshalText writes [Status.String].
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// EndedBy says who ended an agreement. Stores may keep the text.
+type EndedBy string
+
+// Who ended an agreement; empty while nobody has.
+const (
+	EndedByUser     EndedBy = "user"     // in the wallet
+	EndedByMerchant EndedBy = "merchant" // through the API
+	EndedByGateway  EndedBy = "gateway"  // the gateway no longer knows the token
+)
+
+// Token is the record of one sign-up. It exists, as pending, before the token
+// does. Printing a Token shows no credential.
+//
+// A store keeps every field as it is. Times are UTC with microseconds.
+type Token struct {
+	ID        string // requestId of the sign-up: the primary key
+	AccountID string // accId of the account that it was made with
+	UserID    string // the merchant's user
+	Wallet    Wallet
+
+	Status   Status
+	Handled  Status // the highest status that [Config.OnToken] has accepted
+	Revision int64  // number of saves; the fencing number for hooks
+
+	Value       Secret  // the token that pays; empty until the success arrives
+	Fingerprint string  // [Fingerprint] of Value; unique among records
+	Reference   Secret  // token of the sign-up's synchronous answer
+	AuthURL     string  // the wallet's page; often over 1,000 characters
+	AuthState   string  // authState that the browser must bring back (older flow)
+	ReturnTo    string  // where the browser goes after the return page
+	LoginID     Secret  // the user's name in the wallet; personal data
+	EndedBy     EndedBy // who ended it; empty while live
+
+	// UnsettledSince is since when this record waits for something that only
+	// the gateway or a hook can give; zero when it waits for nothing. It is
+	// all that [TokenStore.Unsettled] looks at.
+	UnsettledSince time.Time
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Format writes [Token.String] for every verb and flag, so that a Token that
+// strays into a log line cannot be charged.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, t.String()) }
+
+// String returns id, status and the start of the fingerprint.
+func (t Token) String() string {
+	return fmt.Sprintf("token(%s %s %.8s)", t.ID, t.Status, t.Fingerprint)
+}
+
+// TokenStore keeps the records of sign-ups. A store holds no rules of the
+// product: it is an insert that refuses duplicates, an update guarded by the
+// revision, and four look-ups. Every method may be called concurrently, also
+// from several processes, and must do nothing once ctx has ended. Run
+// storetest against a new one.
+type TokenStore interface {
+	// Get returns the record with this id, or [ErrNotFound].
+	Get(ctx context.Context, id string) (Token, error)
+
+	// Save must store t exactly as given if the revision stored for t.ID is
+	// t.Revision-1, where an absent record counts as revision 0. Otherwise it
+	// must change nothing and return [ErrConflict]; the caller reloads and
+	// tries again. The check and the write must be one atomic step. A second
+	// record with the same non-empty Fingerprint is a conflict too.
+	Save(ctx context.Context, t Token) error
+
+	// ByFingerprint returns the record with this Fingerprint, or
+	// [ErrNotFound]; also for the empty fingerprint.
+	ByFingerprint(ctx context.Context, fingerprint string) (Token, error)
+
+	// ByUser returns the user's records in that account, the ended ones too,
+	// by CreatedAt and then ID, oldest first. None is an empty result and not
+	// an error.
+	ByUser(ctx context.Context, accountID, userID string) ([]Token, error)
+
+	// Unsettled returns at most limit records whose UnsettledSince is neither
+	// zero nor later than olderThan, by UnsettledSince and then ID, oldest
+	// first.
+	Unsettled(ctx context.Context, olderThan time.Time, limit int) ([]Token, error)
+}
