@@ -44,9 +44,13 @@ func readEnvelope(body []byte, needBiz bool) (*envelope, error) {
 }
 
 func (e *envelope) collect(doc document) error {
+	received := 0
 	for _, m := range doc.members {
 		if m.parent != -1 {
 			continue
+		}
+		if received++; received > maxEnvelopeMembers {
+			return errors.New("too many members")
 		}
 		if err := checkMember(m); err != nil {
 			return err
@@ -66,9 +70,6 @@ func (e *envelope) collect(doc document) error {
 			e.set(m)
 		}
 		e.signed = append(e.signed, m)
-	}
-	if len(e.signed) >= maxEnvelopeMembers {
-		return errors.New("too many members")
 	}
 	slices.SortFunc(e.signed, func(a, b member) int { return bytes.Compare(a.name, b.name) })
 	return nil
@@ -101,7 +102,7 @@ func checkMember(m member) error {
 		return errors.New("bad member name")
 	}
 	allowed := ""
-	if name == "bizContent" || m.kind == jsonObject || m.kind == jsonArray {
+	if name == "bizContent" {
 		allowed = "\t\r\n" // JSON white space between tokens
 	}
 	if hasControl(m.value, allowed) {

@@ -2,7 +2,9 @@ package codegrant
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -70,7 +72,7 @@ type Token struct {
 	Revision int64  // number of saves; the fencing number for hooks
 
 	Value       Secret  // the token that pays; empty until the success arrives
-	Fingerprint string  // [Fingerprint] of Value; unique among records
+	Fingerprint string  // [Fingerprint] of Value
 	Reference   Secret  // token of the sign-up's synchronous answer
 	AuthURL     string  // the wallet's page; often over 1,000 characters
 	AuthState   string  // authState that the browser must bring back (older flow)
@@ -78,6 +80,9 @@ type Token struct {
 	LoginID     Secret  // the user's name in the wallet; personal data
 	EndedBy     EndedBy // who ended it; empty while live
 
+	// DoubtedAt is when a charge learned that the gateway does not know this
+	// active token; zero when nothing is doubted. Only a confirmation ends it.
+	DoubtedAt time.Time
 	// UnsettledSince is since when this record waits for something that only
 	// the gateway or a hook can give; zero when it waits for nothing. It is
 	// all that [TokenStore.Unsettled] looks at.
@@ -95,6 +100,48 @@ func (t Token) String() string {
 	return fmt.Sprintf("token(%s %s %.8s)", t.ID, t.Status, t.Fingerprint)
 }
 
+// LogValue is the group that log/slog shows for a Token.
+func (t Token) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("id", t.ID),
+		slog.String("wallet", string(t.Wallet)),
+		slog.String("status", t.Status.String()),
+		slog.Int64("revision", t.Revision),
+	)
+}
+
+// MarshalBinary returns the whole record, secrets in the clear, for stores
+// that keep records as bytes. Later versions of this package read it too.
+func (t Token) MarshalBinary() ([]byte, error) {
+	return json.Marshal(storedToken{
+		recordFields: recordFields(t),
+		Value:        t.Value.Reveal(), Reference: t.Reference.Reveal(), LoginID: t.LoginID.Reveal(),
+		Status: int8(t.Status), Handled: int8(t.Handled),
+	})
+}
+
+// UnmarshalBinary reads what [Token.MarshalBinary] wrote.
+func (t *Token) UnmarshalBinary(data []byte) error {
+	var stored storedToken
+	if err := json.Unmarshal(data, &stored); err != nil {
+		return fmt.Errorf("codegrant: not a stored token record: %T", err)
+	}
+	*t = Token(stored.recordFields)
+	t.Value, t.Reference, t.LoginID = NewSecret(stored.Value), NewSecret(stored.Reference), NewSecret(stored.LoginID)
+	t.Status, t.Handled = Status(stored.Status), Status(stored.Handled)
+	return nil
+}
+
+// storedToken shadows the fields of a record whose own types would not
+// survive JSON: secrets and statuses.
+type storedToken struct {
+	recordFields
+	Value, Reference, LoginID string
+	Status, Handled           int8
+}
+
+type recordFields Token // without Token's methods
+
 // TokenStore keeps the records of sign-ups. A store holds no rules of the
 // product: it is an insert that refuses duplicates, an update guarded by the
 // revision, and four look-ups. Every method may be called concurrently, also
@@ -107,12 +154,13 @@ type TokenStore interface {
 	// Save must store t exactly as given if the revision stored for t.ID is
 	// t.Revision-1, where an absent record counts as revision 0. Otherwise it
 	// must change nothing and return [ErrConflict]; the caller reloads and
-	// tries again. The check and the write must be one atomic step. A second
-	// record with the same non-empty Fingerprint is a conflict too.
+	// tries again. The check and the write must be one atomic step, even across
+	// processes.
 	Save(ctx context.Context, t Token) error
 
 	// ByFingerprint returns the record with this Fingerprint, or
-	// [ErrNotFound]; also for the empty fingerprint.
+	// [ErrNotFound], as for the empty fingerprint. Of several it returns the
+	// one that comes last by CreatedAt and then ID.
 	ByFingerprint(ctx context.Context, fingerprint string) (Token, error)
 
 	// ByUser returns the user's records in that account, the ended ones too,

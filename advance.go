@@ -1,0 +1,145 @@
+package codegrant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
+// Change is what [Config.OnToken] is told.
+type Change struct {
+	// From is the last status that the hook accepted for this record, which
+	// need not be the one before: statuses between may have been passed by.
+	From Status
+	// Token is the record now. Token.Status is the news, Token.Revision the
+	// number to compare when calls may overlap.
+	Token Token
+}
+
+// maxConflicts bounds how often one piece of work reloads a record that other
+// processes are changing.
+const maxConflicts = 8
+
+// advance changes the record id by change, saves it, and runs the hook that is
+// then owed. change is called again on a fresh record after a conflict, and
+// returns false to leave the record as it is. The record that is returned is
+// the newest that is known, also beside an error.
+func (k *Kit) advance(ctx context.Context, op, id string, change func(Token) (Token, bool)) (Token, error) {
+	unlock, err := k.locks.lock(ctx, id)
+	if err != nil {
+		return Token{}, wrap(op, ErrDeadline, err)
+	}
+	defer unlock()
+	t, err := k.update(ctx, op, id, change)
+	if err != nil {
+		return t, err
+	}
+	return k.settleHook(ctx, op, t)
+}
+
+// update is advance without the lock and the hook.
+func (k *Kit) update(ctx context.Context, op, id string, change func(Token) (Token, bool)) (Token, error) {
+	for range maxConflicts {
+		t, err := k.store.Get(ctx, id)
+		if err != nil {
+			return Token{}, k.storeError(ctx, op, err)
+		}
+		next, ok := change(t)
+		if !ok {
+			return t, nil
+		}
+		next.Revision, next.UpdatedAt = t.Revision+1, k.now()
+		next = settle(next, next.UpdatedAt)
+		err = k.store.Save(ctx, next)
+		if err == nil {
+			if next.Status != t.Status {
+				k.note(ctx, op, "transition", slog.Any("token", next))
+			}
+			return next, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return t, k.storeError(ctx, op, err)
+		}
+	}
+	return Token{}, &Error{Op: op, Code: ErrConflict}
+}
+
+// settleHook runs the hook while one is owed and records that it was accepted.
+// The record says so only after the hook returned nil: a crash between the two
+// runs the hook again.
+func (k *Kit) settleHook(ctx context.Context, op string, t Token) (Token, error) {
+	for range maxConflicts {
+		if t.Handled >= t.Status {
+			return t, nil
+		}
+		if k.cfg.OnToken != nil {
+			heard := Change{From: t.Handled, Token: t}
+			if err := k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnToken(ctx, heard) }); err != nil {
+				return t, err
+			}
+		}
+		accepted := t.Status
+		var err error
+		t, err = k.update(ctx, op, t.ID, func(now Token) (Token, bool) {
+			if now.Handled >= accepted {
+				return now, false
+			}
+			now.Handled = accepted
+			return now, true
+		})
+		if err != nil {
+			return t, err
+		}
+	}
+	return t, &Error{Op: op, Code: ErrConflict}
+}
+
+// runHook calls a hook and survives its panic. A hook that outlives ctx is
+// left behind, so that the request ends in time; its late success is not
+// counted.
+func (k *Kit) runHook(ctx context.Context, op string, hook func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				k.log.LogAttrs(ctx, slog.LevelError, "codegrant: hook panicked", slog.String("code", "hook_panic"),
+					slog.String("op", op), slog.String("stack", string(debug.Stack())))
+				done <- fmt.Errorf("hook panicked with a %T", p)
+			}
+		}()
+		done <- hook(ctx)
+	}()
+	select {
+	case err := <-done:
+		return wrap(op, ErrHook, err)
+	case <-ctx.Done():
+		return wrap(op, ErrHook, context.Cause(ctx))
+	}
+}
+
+// storeError gives a store's error its code and keeps the two that mean
+// something to callers.
+func (k *Kit) storeError(ctx context.Context, op string, err error) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return wrap(op, ErrNotFound, err)
+	case errors.Is(err, ErrConflict):
+		return wrap(op, ErrConflict, err)
+	case ctx.Err() != nil:
+		return wrap(op, ErrDeadline, err)
+	}
+	return wrap(op, ErrStore, err)
+}
+
+// detached returns a context that outlives the request, so that a hang-up
+// cannot cut a save in half, and ends after the configured time.
+func (k *Kit) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return k.detachedFor(ctx, k.cfg.Timeout)
+}
+
+func (k *Kit) detachedFor(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), d)
+}

@@ -1,0 +1,296 @@
+package codegrant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// Outcome is what is known of a charge or a refund.
+type Outcome string
+
+// The outcomes. What is not known is no outcome but an [UnknownOutcomeError].
+const (
+	// Succeeded: the money moved. Final.
+	Succeeded Outcome = "succeeded"
+	// Failed: this attempt moved no money. A new attempt may succeed.
+	Failed Outcome = "failed"
+	// Pending: the gateway is working on it; [Config.OnPayment] or
+	// [Config.OnRefund] will hear the end.
+	Pending Outcome = "pending"
+)
+
+// Receipt is what the gateway says of a charge or a refund.
+type Receipt struct {
+	Outcome     Outcome
+	OrderID     string
+	RequestID   string        // requestId of the charge, or merchantRefundId
+	GatewayID   string        // transactionId or refundId; may be empty
+	TokenID     string        // record that was charged; empty for refunds
+	Amount      Amount        // as asked for
+	Status      PaymentStatus // the gateway's word; empty for a refusal
+	Code        string        // the gateway's code; may be empty
+	Description string        // the gateway's text; escape it before display
+
+	// TokenGone: the charge failed because the gateway does not know the
+	// token. The record is being checked; the user may have to sign up again.
+	TokenGone bool
+	// ActionType and ActionURL are set on a pending charge that wants something
+	// of the user, which CodeGrant is not expected to do.
+	ActionType, ActionURL string
+}
+
+// ChargeParams says whom to charge, what for and how much.
+type ChargeParams struct {
+	UserID  string // the merchant's own user id; required
+	OrderID string // merchantTransactionId, at most 64 characters; required
+	// Attempt numbers the tries at one order, from 1; zero means 1. The same
+	// attempt is the same request at the gateway, so repeating it is safe. Raise
+	// it only after an attempt ended as [Failed].
+	Attempt int
+	Amount  Amount // required, positive
+
+	TokenID string // record to charge; empty means the user's newest active one
+	Wallet  Wallet // only a token of this wallet; empty means any
+
+	ShopperIP string      // IPv4 or IPv6 address of the user; required
+	Email     string      // of the user; required
+	Terminal  PayTerminal // where the user is; empty means PayOnPC
+	Goods     []Goods     // optional
+	Country   string      // ISO 3166-1 alpha-2; optional
+	Remark    string      // echoed in the notification; optional
+}
+
+// Charge charges a user's token once. A declined charge is no error: its
+// outcome is [Failed]. Errors are: [ErrNoToken] or [ErrNotOwner] and nothing
+// was sent; a [*RequestError] and nothing was sent; [ErrUnreachable] and the
+// gateway did not hear of it; or an [*UnknownOutcomeError], of which nothing may
+// be concluded before its Resolve. Calls for one order run one after the other
+// within a process.
+//
+// Cancelling ctx in the middle makes the outcome unknown: a handler that must
+// know it passes context.WithoutCancel of its request's context.
+func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
+	const op = "charge"
+	p.Attempt = max(p.Attempt, 1)
+	setDefault(&p.Terminal, PayOnPC)
+	unlock, err := k.locks.lock(ctx, "order "+p.OrderID)
+	if err != nil {
+		return Receipt{}, wrap(op, ErrDeadline, err)
+	}
+	defer unlock()
+	t, err := k.chargeable(ctx, op, p)
+	if err != nil {
+		return Receipt{}, err
+	}
+	request := k.payRequest(t, p)
+	if err := k.client.requests.check(op, request); err != nil {
+		return Receipt{}, err
+	}
+	if p.Attempt > 1 {
+		if receipt, err := k.earlierAttempt(ctx, p, t.ID, request); receipt.Outcome != "" || err != nil {
+			return receipt, err
+		}
+	}
+	return k.pay(ctx, t.ID, request)
+}
+
+// chargeable returns the token to charge. Another user's is refused here,
+// before the network.
+func (k *Kit) chargeable(ctx context.Context, op string, p ChargeParams) (Token, error) {
+	if p.TokenID == "" {
+		if p.UserID == "" {
+			return Token{}, &Error{Op: op, Code: ErrUnauthenticated}
+		}
+		return k.ActiveToken(ctx, p.UserID, p.Wallet)
+	}
+	t, err := k.ownToken(ctx, op, p.UserID, p.TokenID)
+	if err != nil {
+		return Token{}, err
+	}
+	if t.Status != StatusActive || (p.Wallet != "" && t.Wallet != p.Wallet) {
+		return Token{}, &Error{Op: op, Code: ErrNoToken}
+	}
+	return t, nil
+}
+
+func (k *Kit) payRequest(t Token, p ChargeParams) PayRequest {
+	return PayRequest{
+		RequestID: k.chargeID(p.OrderID, p.Attempt), OrderID: p.OrderID, UserID: t.UserID,
+		Token: t.Value, Wallet: t.Wallet, Amount: p.Amount,
+		ShopperIP: p.ShopperIP, Email: p.Email, Terminal: p.Terminal,
+		NotificationURL: k.cfg.NotifyURL + "/" + t.ID,
+		Goods:           p.Goods, Country: p.Country, Remark: p.Remark,
+	}
+}
+
+func (k *Kit) chargeID(orderID string, attempt int) string {
+	return derivedID("charge", k.client.account.ID, orderID, strconv.Itoa(attempt))
+}
+
+// earlierAttempt keeps a new attempt from starting while an older one may
+// still succeed: PingPong v4, paystatus, says that two requests in flight for
+// one order can both charge. A zero Receipt and nil mean go ahead.
+func (k *Kit) earlierAttempt(ctx context.Context, p ChargeParams, tokenID string, request PayRequest) (Receipt, error) {
+	state, err := k.client.QueryPayment(ctx, PaymentQuery{OrderID: p.OrderID})
+	if errors.Is(err, ErrNotFound) {
+		return Receipt{}, wrap("charge", ErrConflict,
+			errors.New("the gateway knows no earlier attempt of this order: repeat that one"))
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt := k.receiptOf(state, request, tokenID)
+	if receipt.Outcome != Failed || state.Status == PaymentClosed {
+		return receipt, nil
+	}
+	if state.RequestID != "" && state.RequestID != k.chargeID(p.OrderID, p.Attempt-1) && state.RequestID != request.RequestID {
+		return Receipt{}, wrap("charge", ErrConflict,
+			errors.New("the gateway has not seen the attempt before this one: repeat that one"))
+	}
+	return Receipt{}, nil
+}
+
+// pay sends request and says what came of it.
+func (k *Kit) pay(ctx context.Context, tokenID string, request PayRequest) (Receipt, error) {
+	sent := k.now()
+	response, err := k.client.Pay(ctx, request)
+	if err == nil {
+		return k.receiptOf(response, request, tokenID), nil
+	}
+	var refusal *GatewayError
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return Receipt{}, &UnknownOutcomeError{
+			Op: "charge", OrderID: request.OrderID, RequestID: request.RequestID, Err: err,
+			resolve: func(ctx context.Context) (Receipt, error) { return k.resolveCharge(ctx, tokenID, request, sent) },
+		}
+	}
+	if !errors.As(err, &refusal) {
+		return Receipt{}, err
+	}
+	receipt := Receipt{
+		Outcome: Failed, OrderID: request.OrderID, RequestID: request.RequestID, TokenID: tokenID,
+		Amount: request.Amount, Code: refusal.Code, Description: refusal.Description,
+		TokenGone: errors.Is(err, ErrTokenGone),
+	}
+	if receipt.TokenGone {
+		k.doubt(ctx, tokenID)
+	}
+	return receipt, nil
+}
+
+// receiptOf reads a verified state of a payment.
+func (k *Kit) receiptOf(s PayResponse, request PayRequest, tokenID string) Receipt {
+	r := Receipt{
+		OrderID: request.OrderID, RequestID: request.RequestID, GatewayID: s.TransactionID, TokenID: tokenID,
+		Amount: request.Amount, Status: s.Status, Code: s.Code, Description: s.Description,
+		ActionType: s.ActionType, ActionURL: s.ActionURL,
+	}
+	r.Outcome = outcomeOf(s.Status)
+	if s.ActionURL != "" && r.Outcome == Succeeded {
+		// PingPong v4, unifiedPay: an action means that the user is not done.
+		r.Outcome = Pending
+	}
+	return r
+}
+
+// outcomeOf reads PingPong's seven statuses.
+func outcomeOf(s PaymentStatus) Outcome {
+	switch s {
+	case PaymentSuccess:
+		return Succeeded
+	case PaymentFailed, PaymentClosed, PaymentCancelled:
+		return Failed
+	}
+	return Pending
+}
+
+// doubt marks a token that the gateway says it does not know and asks the
+// gateway about it. Only a confirmation ends it.
+func (k *Kit) doubt(ctx context.Context, tokenID string) {
+	ctx, cancel := k.detached(ctx)
+	defer cancel()
+	t, err := k.advance(ctx, "charge", tokenID, func(t Token) (Token, bool) {
+		if t.Status != StatusActive || !t.DoubtedAt.IsZero() {
+			return t, false
+		}
+		t.DoubtedAt = k.now()
+		return t, true
+	})
+	if err == nil {
+		k.note(ctx, "charge", ErrTokenGone, slog.Any("token", t))
+		t, err = k.Refresh(ctx, tokenID)
+	}
+	if err != nil {
+		k.reject(ctx, "charge", err, slog.Any("token", t))
+	}
+}
+
+// UnknownOutcomeError says that the gateway may or may not have moved money.
+// It matches [ErrOutcomeUnknown]. Nothing may be concluded from it: neither
+// that the user paid, nor that charging again under another number is safe.
+type UnknownOutcomeError struct {
+	Op        string // "charge" or "refund"
+	OrderID   string
+	RequestID string // requestId of the charge, or merchantRefundId
+	Err       error  // why the outcome is unknown
+
+	resolve func(context.Context) (Receipt, error)
+}
+
+// Error names the operation, the order and the reason.
+func (e *UnknownOutcomeError) Error() string {
+	return "codegrant: " + e.Op + " of order " + e.OrderID + ": outcome unknown: " + e.Err.Error()
+}
+
+// Is matches [ErrOutcomeUnknown].
+func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrOutcomeUnknown }
+
+// Unwrap returns the reason.
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+// Resolve finds out: it asks the gateway and sends the identical request again
+// only when the gateway has not seen it and the token is still active. It may
+// be called any number of times, and returns another UnknownOutcomeError while
+// nothing is known. After a restart, calling [Kit.Charge] or [Kit.Refund]
+// again with the same parameters does the same job.
+func (e *UnknownOutcomeError) Resolve(ctx context.Context) (Receipt, error) { return e.resolve(ctx) }
+
+func (k *Kit) resolveCharge(ctx context.Context, tokenID string, request PayRequest, sent time.Time) (Receipt, error) {
+	unknown := func(err error) error {
+		return &UnknownOutcomeError{
+			Op: "charge", OrderID: request.OrderID, RequestID: request.RequestID, Err: err,
+			resolve: func(ctx context.Context) (Receipt, error) { return k.resolveCharge(ctx, tokenID, request, sent) },
+		}
+	}
+	unlock, err := k.locks.lock(ctx, "order "+request.OrderID)
+	if err != nil {
+		return Receipt{}, unknown(err)
+	}
+	defer unlock()
+	state, err := k.client.QueryPayment(ctx, PaymentQuery{OrderID: request.OrderID})
+	switch {
+	case err == nil && (!mismatch(state.RequestID, request.RequestID) || state.Status == PaymentSuccess):
+		return k.receiptOf(state, request, tokenID), nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return Receipt{}, unknown(err)
+	}
+	// The gateway has not seen this attempt.
+	t, err := k.store.Get(ctx, tokenID)
+	if err != nil {
+		return Receipt{}, unknown(k.storeError(ctx, "charge", err))
+	}
+	if t.Status == StatusActive {
+		return k.pay(ctx, tokenID, request)
+	}
+	if k.now().Sub(sent) < 2*k.client.timeout {
+		return Receipt{}, unknown(&Error{Op: "charge", Code: ErrNoToken})
+	}
+	// The token has ended and the request has been gone for longer than any
+	// connection lived: it will not be executed any more.
+	return Receipt{
+		Outcome: Failed, OrderID: request.OrderID, RequestID: request.RequestID, TokenID: tokenID, Amount: request.Amount,
+	}, nil
+}

@@ -1,0 +1,298 @@
+package codegrant
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// Config configures a [Kit]. Client, Store, BaseURL and User are required.
+type Config struct {
+	// Client calls the gateway; its account judges notifications.
+	Client *Client
+	// Store keeps the records. There is no default: a store that forgets on
+	// restart must be somebody's decision.
+	Store TokenStore
+	// BaseURL is the public URL that the kit is mounted at, for example
+	// "https://shop.example/wallet". It is https; http only on a loopback
+	// address. It and what the kit adds to it stay below 255 characters.
+	BaseURL string
+	// User says who is signed in: the merchant's own user id, at most 256
+	// characters. "" means nobody; an error is answered as 503.
+	User func(*http.Request) (string, error)
+
+	// OnToken is called when a record rose to a status: the token became
+	// active, the sign-up failed, the agreement ended. See [Change]. It is
+	// called at least once for the newest status, possibly again, possibly for
+	// the same record from two processes at once. An error means: deliver
+	// again. It must return within Timeout.
+	OnToken func(context.Context, Change) error
+	// OnPayment is called for each payment notification, at least once and in
+	// no certain order. An error means: deliver again.
+	OnPayment func(context.Context, PaymentNotification) error
+	// OnRefund is the same for refunds.
+	OnRefund func(context.Context, RefundNotification) error
+	// OnUnknown is called for validly signed notifications that the kit has no
+	// use for: a type outside the table, or no record that fits. An error
+	// means: deliver again.
+	OnUnknown func(context.Context, Notification) error
+
+	// NotifyTypes adds to [DefaultNotifyTypes], or overrides it.
+	NotifyTypes map[string]Kind
+	// SignUpStatuses maps the status of a sign-up query to what it means. The
+	// interface is UNKNOWN. Nil means SUCCESS, FAILED, CLOSED, CANCEL and
+	// UNBOUND by their words; a status outside the map changes nothing.
+	SignUpStatuses map[string]Kind
+	// QueryUnsigned lets an unsigned notification at a record's own URL trigger
+	// a signed query of that record, for gateways that send the older flat
+	// body. What the query answers counts; the unsigned body never does. Off,
+	// such a body is refused like any other.
+	QueryUnsigned bool
+	// OlderFlow signs users up by /v4/authorization/prepare instead of
+	// /v4/paymethod/bind, and unbinds by /v4/authorization/cancelToken.
+	OlderFlow bool
+
+	// NotifyURL and ReturnURL are the public URLs of [Kit.Notify] and
+	// [Kit.Return] where these are not mounted under BaseURL. The kit appends
+	// "/" and the record's id. Empty means BaseURL + "/notify" and "/return".
+	NotifyURL, ReturnURL string
+	// ReturnTo lists where the browser may go after signing up or unbinding:
+	// paths of this site or absolute https URLs, matched exactly. The first is
+	// the default. Empty means "/".
+	ReturnTo []string
+	// AuthHosts lists the hosts that the wallet's page may be on. Empty means
+	// any host, always over https, since the gateway's answer is signed and no
+	// document lists the hosts.
+	AuthHosts []string
+	// ReturnPage and ErrorPage write the merchant's own pages instead of the
+	// kit's plain ones. Security headers are set before they run; a page that
+	// needs a different Content-Security-Policy sets its own.
+	ReturnPage func(http.ResponseWriter, *http.Request, Token)
+	ErrorPage  func(w http.ResponseWriter, r *http.Request, status int, code Code)
+
+	// MaxBody caps a request body, in bytes. Zero means 64 KiB.
+	MaxBody int64
+	// ReadTimeout bounds the reading of a request body, even in a server that
+	// has no time-outs of its own. Zero means 5 s.
+	ReadTimeout time.Duration
+	// Timeout bounds the work on one notification, hook included. The
+	// gateway's own limit is UNKNOWN. Zero means 3 s.
+	Timeout time.Duration
+	// PendingFor is how long the return page waits before it tells the user to
+	// try again; a success that comes later still counts. Zero means 30 min.
+	PendingFor time.Duration
+	// CrossOrigin guards sign-up and unbind. Nil means one that trusts only
+	// this site.
+	CrossOrigin *http.CrossOriginProtection
+	// Logger gets one record for each rejection and each transition. Nil means
+	// [slog.Default].
+	Logger *slog.Logger
+	// Now is the clock of the records. Nil means [time.Now].
+	Now func() time.Time
+}
+
+// Kit is the set of endpoints and functions for one merchant account. As an
+// [http.Handler] it serves all endpoints below the path that it is mounted at:
+//
+//	POST /signup        start a sign-up           [Kit.SignUp]
+//	GET  /return/{id}   the browser comes back    [Kit.Return]
+//	POST /notify/{id}   the gateway's messages    [Kit.Notify]
+//	POST /unbind        end an agreement          [Kit.Unbind]
+//	GET  /status        the user's tokens         [Kit.Status]
+//
+// A Kit is immutable after [New] and safe for concurrent use.
+type Kit struct {
+	cfg     Config
+	client  *Client
+	store   TokenStore
+	types   map[string]Kind
+	log     *slog.Logger
+	locks   keyedLocks
+	queries singleflight.Group
+	asked   lastAsked
+	mux     *http.ServeMux
+}
+
+// New checks cfg and returns a Kit; every problem is in one [*ConfigError].
+func New(cfg Config) (*Kit, error) {
+	if p := cfg.problems(); len(p) > 0 {
+		return nil, &ConfigError{Problems: p}
+	}
+	cfg = cfg.withDefaults()
+	k := &Kit{
+		cfg:    cfg,
+		client: cfg.Client,
+		store:  cfg.Store,
+		types:  notifyTypes(cfg.NotifyTypes),
+		log:    cfg.Logger,
+		mux:    http.NewServeMux(),
+	}
+	k.mux.Handle("/signup", k.SignUp())
+	k.mux.Handle("/return/{id}", k.Return())
+	k.mux.Handle("/notify", k.Notify())
+	k.mux.Handle("/notify/{id}", k.Notify())
+	k.mux.Handle("/unbind", k.Unbind())
+	k.mux.Handle("/status", k.Status())
+	k.mux.Handle("/status/{id}", k.Status())
+	k.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		k.answerError(w, r, &Error{Op: "route", Code: ErrNotFound})
+	})
+	return k, nil
+}
+
+// ServeHTTP serves all endpoints; mount the Kit with [http.StripPrefix].
+func (k *Kit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.mux.ServeHTTP(w, r)
+}
+
+// idRoom is what the kit appends to NotifyURL and ReturnURL: a slash and the
+// number of a record or, longer, of a refund.
+const idRoom = 1 + 40
+
+func (cfg *Config) problems() []string {
+	var p []string
+	if cfg.Client == nil {
+		p = append(p, "Client is missing; make one with NewClient")
+	}
+	if cfg.Store == nil {
+		p = append(p, "Store is missing; memstore forgets on restart, sqlstore does not")
+	}
+	if cfg.User == nil {
+		p = append(p, "User is missing: it tells the kit who is signed in")
+	}
+	urlProblem := func(name, value string, room int) {
+		if text := publicURLProblem(value); text != "" {
+			p = append(p, name+" "+text)
+		} else if len(value)+room > 255 {
+			p = append(p, name+" is too long: with what is appended it must fit in 255 characters")
+		}
+	}
+	if cfg.NotifyURL == "" || cfg.ReturnURL == "" {
+		urlProblem("BaseURL", cfg.BaseURL, len("/notify")+idRoom)
+	}
+	if cfg.NotifyURL != "" {
+		urlProblem("NotifyURL", cfg.NotifyURL, idRoom)
+	}
+	if cfg.ReturnURL != "" {
+		urlProblem("ReturnURL", cfg.ReturnURL, idRoom)
+	}
+	for _, target := range cfg.ReturnTo {
+		if !validTarget(target) {
+			p = append(p, `ReturnTo: each target must be a path that begins with one "/" or an absolute https URL`)
+			break
+		}
+	}
+	for _, host := range cfg.AuthHosts {
+		if host == "" || strings.ContainsAny(host, "/:@ ") {
+			p = append(p, "AuthHosts: each entry must be a host name alone")
+			break
+		}
+	}
+	if cfg.MaxBody < 0 || cfg.Timeout < 0 || cfg.ReadTimeout < 0 || cfg.PendingFor < 0 {
+		p = append(p, "MaxBody, Timeout, ReadTimeout and PendingFor must not be negative")
+	}
+	for name, kind := range cfg.NotifyTypes {
+		if !knownKind(kind) || name == "" {
+			p = append(p, "NotifyTypes: each entry must map a type to one of the Kind constants")
+			break
+		}
+	}
+	for name, kind := range cfg.SignUpStatuses {
+		if !knownKind(kind) || name == "" {
+			p = append(p, "SignUpStatuses: each entry must map a status to one of the Kind constants")
+			break
+		}
+	}
+	return p
+}
+
+func knownKind(k Kind) bool {
+	switch k {
+	case KindUnknown, KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant,
+		KindPayment, KindRefund, KindTokenGone:
+		return true
+	}
+	return false
+}
+
+// withDefaults returns a copy that shares no slice or map with the caller.
+func (cfg Config) withDefaults() Config {
+	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
+	setDefault(&cfg.NotifyURL, cfg.BaseURL+"/notify")
+	setDefault(&cfg.ReturnURL, cfg.BaseURL+"/return")
+	cfg.NotifyURL = strings.TrimSuffix(cfg.NotifyURL, "/")
+	cfg.ReturnURL = strings.TrimSuffix(cfg.ReturnURL, "/")
+	setDefault(&cfg.MaxBody, 64<<10)
+	setDefault(&cfg.ReadTimeout, 5*time.Second)
+	setDefault(&cfg.Timeout, 3*time.Second)
+	setDefault(&cfg.PendingFor, 30*time.Minute)
+	cfg.ReturnTo = slices.Clone(cfg.ReturnTo)
+	if len(cfg.ReturnTo) == 0 {
+		cfg.ReturnTo = []string{"/"}
+	}
+	cfg.AuthHosts = slices.Clone(cfg.AuthHosts)
+	if cfg.SignUpStatuses == nil {
+		cfg.SignUpStatuses = map[string]Kind{
+			"SUCCESS": KindSignedUp,
+			"FAILED":  KindSignUpFailed,
+			"CLOSED":  KindSignUpFailed,
+			"CANCEL":  KindSignUpFailed,
+			"UNBOUND": KindTokenGone,
+		}
+	}
+	if cfg.CrossOrigin == nil {
+		cfg.CrossOrigin = http.NewCrossOriginProtection()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return cfg
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// now is the clock in the form that stores keep.
+func (k *Kit) now() time.Time { return k.cfg.Now().UTC().Truncate(time.Microsecond) }
+
+// validTarget reports whether a configured return target is safe to send a
+// browser to: an absolute https URL, or a path that no browser takes for a
+// host.
+func validTarget(target string) bool {
+	if strings.ContainsAny(target, "\\ \t\r\n<>\"") {
+		return false
+	}
+	u, err := url.Parse(target)
+	if err != nil || u.User != nil {
+		return false
+	}
+	if u.Host != "" {
+		return secureURL(u)
+	}
+	return u.Scheme == "" && strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//")
+}
+
+// returnTarget returns the allow-listed target that was asked for, or the
+// default one when none was.
+func (k *Kit) returnTarget(asked string) (string, bool) {
+	if asked == "" {
+		return k.cfg.ReturnTo[0], true
+	}
+	if slices.Contains(k.cfg.ReturnTo, asked) {
+		return asked, true
+	}
+	return "", false
+}

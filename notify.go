@@ -1,0 +1,269 @@
+package codegrant
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"time"
+)
+
+// Notify returns the handler for the gateway's signed notifications. Mount it
+// at [Config.NotifyURL] with one more path segment, outside CSRF protection
+// and outside anything that consumes the body. It answers 200 "OK" once the
+// record is saved and the hook has returned nil; any other answer makes the
+// gateway send the same notification again, which is always safe.
+func (k *Kit) Notify() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := pathID(r)
+		body, err := k.readBody(w, r)
+		if err == nil {
+			err = k.Apply(r.Context(), body, id)
+		} else {
+			k.reject(r.Context(), "notify", err)
+		}
+		answerNotification(w, err)
+	})
+}
+
+// Apply does all the work of [Kit.Notify] on a body that was read elsewhere:
+// from another web framework or from a queue. body must be the bytes as
+// received and id the last segment of the URL that they were sent to ("" when
+// there is none). nil means that the gateway may be told OK; for an error
+// answer [HTTPStatus]. It does not stop when ctx is cancelled, only after
+// [Config.Timeout].
+func (k *Kit) Apply(ctx context.Context, body []byte, id string) error {
+	ctx, cancel := k.detached(ctx)
+	defer cancel()
+	n, err := k.parse(body)
+	if err == nil {
+		err = k.apply(ctx, n, id)
+	} else if k.cfg.QueryUnsigned && looksUnsigned(body) && id != "" {
+		err = k.confirmUnsigned(ctx, id, err)
+	}
+	if err != nil {
+		k.reject(ctx, "notify", err)
+	}
+	return err
+}
+
+// parse verifies body by the account's salts and reads it.
+func (k *Kit) parse(body []byte) (Notification, error) {
+	if len(body) == 0 {
+		return Notification{}, &Error{Op: "notify", Code: ErrBodyConsumed}
+	}
+	if int64(len(body)) > k.cfg.MaxBody {
+		return Notification{}, &Error{Op: "notify", Code: ErrTooLarge}
+	}
+	return parseNotification(body, &k.client.account, k.types)
+}
+
+// apply does what a verified notification asks for.
+func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
+	switch n.Kind {
+	case KindPayment:
+		k.note(ctx, "notify", "payment", slog.String("order", clip(n.Payment.OrderID, 64)),
+			slog.String("status", clip(string(n.Payment.Status), 32)))
+		if k.cfg.OnPayment == nil {
+			return nil
+		}
+		return k.runHook(ctx, "payment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *n.Payment) })
+	case KindRefund:
+		k.note(ctx, "notify", "refund", slog.String("refund", clip(n.Refund.RefundID, 64)),
+			slog.String("status", clip(string(n.Refund.Status), 32)))
+		if k.cfg.OnRefund == nil {
+			return nil
+		}
+		return k.runHook(ctx, "refund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *n.Refund) })
+	case KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant:
+		return k.applyToken(ctx, n, id)
+	}
+	return k.unknown(ctx, n)
+}
+
+func (k *Kit) unknown(ctx context.Context, n Notification) error {
+	k.note(ctx, "notify", "unknown_notification", slog.String("type", clip(n.Type, 64)))
+	if k.cfg.OnUnknown == nil {
+		return nil
+	}
+	return k.runHook(ctx, "unknown notification", func(ctx context.Context) error { return k.cfg.OnUnknown(ctx, n) })
+}
+
+// applyToken moves the record that n concerns.
+func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
+	t, err := k.find(ctx, n, id)
+	if errors.Is(err, ErrNotFound) {
+		return k.unmatched(ctx, n)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	return err
+}
+
+// find returns the record that n concerns. What is signed goes before the
+// path, which is not: an unbinding is found by its token first, for its
+// requestId may be that of the unbinding; a success by its requestId. The path
+// helps only where the signed part names no record, and never moves a token to
+// another user.
+func (k *Kit) find(ctx context.Context, n Notification, id string) (Token, error) {
+	byToken, err := k.store.ByFingerprint(ctx, Fingerprint(n.Token))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Token{}, k.storeError(ctx, "notify", err)
+	}
+	known := err == nil && byToken.AccountID == n.AccountID
+	if n.Kind != KindSignedUp && known && sameUser(byToken, n) {
+		return byToken, nil
+	}
+	for _, candidate := range []string{n.RequestID, id} {
+		if candidate == "" {
+			continue
+		}
+		t, err := k.store.Get(ctx, candidate)
+		if errors.Is(err, ErrNotFound) {
+			if candidate == n.RequestID && n.Kind == KindSignedUp {
+				break // it names a record, and not the one in the path
+			}
+			continue
+		}
+		if err != nil {
+			return Token{}, k.storeError(ctx, "notify", err)
+		}
+		if t.AccountID == n.AccountID && sameUser(t, n) && (!known || byToken.UserID == t.UserID) && concerns(t, n) {
+			return t, nil
+		}
+	}
+	if known && sameUser(byToken, n) {
+		return byToken, nil
+	}
+	return Token{}, &Error{Op: "notify", Code: ErrNotFound}
+}
+
+func sameUser(t Token, n Notification) bool { return n.UserID == "" || n.UserID == t.UserID }
+
+// unmatched handles a signed notification that fits no record. A success that
+// says whose it is, as after the restore of an older backup, is adopted:
+// a token is never lost.
+func (k *Kit) unmatched(ctx context.Context, n Notification) error {
+	if n.Kind == KindSignedUp && isRecordID(n.RequestID) && n.UserID != "" && !n.Token.IsZero() {
+		now := k.now()
+		t := Token{
+			ID: n.RequestID, AccountID: n.AccountID, UserID: n.UserID, Wallet: n.Wallet,
+			Status: StatusPending, Handled: StatusPending, Revision: 1,
+			CreatedAt: now, UpdatedAt: now, UnsettledSince: now,
+		}
+		if err := k.store.Save(ctx, t); err != nil && !errors.Is(err, ErrConflict) {
+			return k.storeError(ctx, "notify", err)
+		}
+		k.note(ctx, "notify", "adopted", slog.Any("token", t))
+		_, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) {
+			if t.UserID != n.UserID || t.AccountID != n.AccountID {
+				return t, false
+			}
+			return Transition(t, n, k.now())
+		})
+		return err
+	}
+	k.note(ctx, "notify", ErrUnmatched, slog.String("kind", string(n.Kind)))
+	if k.cfg.OnUnknown == nil && n.Kind == KindSignedUp {
+		// Somebody's token: the gateway's schedule keeps it for half a day.
+		return &Error{Op: "notify", Code: ErrUnmatched}
+	}
+	return k.unknown(ctx, n)
+}
+
+// confirmUnsigned asks the gateway about the record whose URL an unsigned
+// notification was sent to. refusal is what the notification gets unless the
+// signed answer moved the record.
+func (k *Kit) confirmUnsigned(ctx context.Context, id string, refusal error) error {
+	before, err := k.store.Get(ctx, id)
+	if err != nil {
+		return refusal
+	}
+	after, err := k.Refresh(ctx, id)
+	if err != nil || after.Revision == before.Revision {
+		return refusal
+	}
+	return nil
+}
+
+// looksUnsigned reports the older notification's shape: a flat object with a
+// notifyType and no signature.
+func looksUnsigned(body []byte) bool {
+	doc, err := parseDocument(body)
+	if err != nil {
+		return false
+	}
+	_, signed := doc.get("sign")
+	return !signed && doc.text("notifyType") != ""
+}
+
+// readBody reads the body of a POST once, under the cap and the read deadline.
+func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		return nil, &Error{Op: "notify", Code: ErrMethod}
+	}
+	if r.ContentLength > k.cfg.MaxBody {
+		return nil, &Error{Op: "notify", Code: ErrTooLarge}
+	}
+	// Not every ResponseWriter can set a deadline; the server's own then hold.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, k.cfg.MaxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, &Error{Op: "notify", Code: ErrTooLarge}
+	}
+	if err != nil {
+		return nil, &Error{Op: "notify", Code: ErrMalformed, Err: errors.New("body could not be read to its end")}
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// answerNotification writes the status and a body that says nothing of why.
+func answerNotification(w http.ResponseWriter, err error) {
+	status := HTTPStatus(err)
+	switch {
+	case err == nil:
+	case status == http.StatusBadRequest, status == http.StatusUnauthorized,
+		status == http.StatusRequestEntityTooLarge, status == http.StatusMethodNotAllowed:
+	default:
+		status = http.StatusServiceUnavailable
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if status == http.StatusMethodNotAllowed {
+		h.Set("Allow", http.MethodPost)
+	}
+	w.WriteHeader(status)
+	if status == http.StatusOK {
+		_, _ = io.WriteString(w, "OK")
+	} else {
+		_, _ = io.WriteString(w, http.StatusText(status))
+	}
+}
+
+// pathID returns the record id in the URL: the wildcard {id} where a pattern
+// has one, else what follows the endpoint's name.
+func pathID(r *http.Request) string {
+	if id := r.PathValue("id"); id != "" {
+		return id
+	}
+	if id := path.Base(r.URL.Path); isRecordID(id) {
+		return id
+	}
+	return ""
+}
+
+// restoreBody gives the next handler the body that was read.
+func restoreBody(r *http.Request, body []byte) {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+}

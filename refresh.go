@@ -1,0 +1,115 @@
+package codegrant
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Refresh asks the gateway, by a signed query, how the record stands and
+// applies the answer as if it had been notified. It returns the record as it
+// is afterwards. Concurrent calls for one record share one query. It matches
+// [ErrDisabled] where [Endpoints.SignUpQuery] is switched off.
+func (k *Kit) Refresh(ctx context.Context, id string) (Token, error) {
+	v, err, _ := k.queries.Do(id, func() (any, error) { return k.refresh(ctx, id) })
+	return v.(Token), err
+}
+
+func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {
+	const op = "refresh"
+	ctx, cancel := k.detachedFor(ctx, k.client.timeout+k.cfg.Timeout)
+	defer cancel()
+	t, err := k.store.Get(ctx, id)
+	if err != nil {
+		return Token{}, k.storeError(ctx, op, err)
+	}
+	if t.Status == StatusUnbound {
+		return t, nil
+	}
+	state, err := k.client.QuerySignUp(ctx, SignUpQuery{RequestID: t.ID, UserID: t.UserID, Token: t.Value})
+	n := Notification{AccountID: t.AccountID}
+	switch {
+	case errors.Is(err, ErrTokenGone) && t.Status >= StatusActive:
+		n.Kind, n.Token = KindTokenGone, t.Value
+	case err != nil:
+		return t, err
+	default:
+		n = k.read(t, state)
+	}
+	return k.advance(ctx, op, id, func(t Token) (Token, bool) {
+		next, ok := Transition(t, n, k.now())
+		if n.Kind == KindSignedUp && !t.DoubtedAt.IsZero() && n.Token.Equal(t.Value) {
+			next.DoubtedAt, ok = time.Time{}, true // the gateway still knows it
+		}
+		return next, ok
+	})
+}
+
+// read says what the answer to a query means for t; an answer that fits
+// nothing means nothing.
+func (k *Kit) read(t Token, s SignUpState) Notification {
+	n := Notification{AccountID: t.AccountID, Token: s.Token, LoginID: s.LoginID}
+	if mismatch(s.RequestID, t.ID) || mismatch(s.UserID, t.UserID) {
+		return n
+	}
+	n.Kind = k.cfg.SignUpStatuses[s.Status]
+	if s.Status == "" && !s.Token.IsZero() {
+		n.Kind = KindSignedUp
+	}
+	switch n.Kind {
+	case KindSignedUp:
+		// The reference is all that a pending sign-up is known to have, and it
+		// is not known to pay.
+		if s.Token.Equal(t.Reference) {
+			n.Kind = KindUnknown
+		}
+	case KindTokenGone:
+		if n.Token.IsZero() {
+			n.Token = t.Value
+		}
+	}
+	return n
+}
+
+// applyAuthCode trades the code that the browser brought back, by the older
+// flow, for the token. The state must be the one that the gateway put into
+// this record's wallet page.
+func (k *Kit) applyAuthCode(ctx context.Context, t Token, code, state string) (Token, error) {
+	const op = "return"
+	if t.AuthState == "" || !NewSecret(state).Equal(NewSecret(t.AuthState)) {
+		return t, &Error{Op: op, Code: ErrInvalidRequest, Err: errors.New("authState is not this sign-up's")}
+	}
+	ctx, cancel := k.detachedFor(ctx, k.client.timeout+k.cfg.Timeout)
+	defer cancel()
+	// Derived from the record and the code, so that a reload is the same
+	// request.
+	got, err := k.client.ApplyToken(ctx, ApplyTokenRequest{
+		RequestID: derivedID("apply", t.AccountID, t.ID, code), UserID: t.UserID,
+		AuthCode: NewSecret(code), AuthState: state,
+	})
+	if err != nil {
+		return t, err
+	}
+	n := Notification{Kind: KindSignedUp, AccountID: t.AccountID, Token: got.Token, LoginID: got.LoginID}
+	after, err := k.advance(ctx, op, t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	if err != nil {
+		k.reject(ctx, op, err, slog.Any("token", after))
+	}
+	return after, err
+}
+
+// derivedID returns the request number that belongs to the parts: the same for
+// the same parts, another for any others.
+func derivedID(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		// The length goes first, so that no two lists of parts look alike.
+		h.Write([]byte{byte(len(p) >> 8), byte(len(p))}) //nolint:gosec // G115: parts are short
+		h.Write([]byte(p))
+	}
+	return strings.ToUpper(hex.EncodeToString(h.Sum(nil)[:20]))
+}

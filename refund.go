@@ -1,0 +1,85 @@
+package codegrant
+
+import (
+	"context"
+	"errors"
+	"strconv"
+)
+
+// RefundParams says which order to pay back and how much of it.
+type RefundParams struct {
+	OrderID string // merchantTransactionId of the charge; required
+	// Number numbers the refunds of one order, from 1; zero means 1. The same
+	// number is the same refund at the gateway, so repeating it is safe.
+	Number int
+	Amount Amount // required, positive; a part of the payment where the wallet allows it
+	Remark string // at most 32 characters; optional
+}
+
+// Refund pays an order back, whole or in part. A refused refund is no error:
+// its outcome is [Failed]. Errors are those of [Kit.Charge].
+func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
+	const op = "refund"
+	id := derivedID("refund", k.client.account.ID, p.OrderID, strconv.Itoa(max(p.Number, 1)))
+	request := RefundRequest{
+		OrderID: p.OrderID, RefundID: id, Amount: p.Amount, Remark: p.Remark,
+		NotificationURL: k.cfg.NotifyURL + "/" + id,
+	}
+	if err := k.client.requests.check(op, request); err != nil {
+		return Receipt{}, err
+	}
+	unlock, err := k.locks.lock(ctx, "order "+p.OrderID)
+	if err != nil {
+		return Receipt{}, wrap(op, ErrDeadline, err)
+	}
+	defer unlock()
+	return k.refund(ctx, request)
+}
+
+func (k *Kit) refund(ctx context.Context, request RefundRequest) (Receipt, error) {
+	response, err := k.client.Refund(ctx, request)
+	if err == nil {
+		return refundReceipt(response, request), nil
+	}
+	var refusal *GatewayError
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return Receipt{}, k.unknownRefund(request, err)
+	}
+	if !errors.As(err, &refusal) {
+		return Receipt{}, err
+	}
+	return Receipt{
+		Outcome: Failed, OrderID: request.OrderID, RequestID: request.RefundID, Amount: request.Amount,
+		Code: refusal.Code, Description: refusal.Description,
+	}, nil
+}
+
+func (k *Kit) unknownRefund(request RefundRequest, err error) error {
+	return &UnknownOutcomeError{
+		Op: "refund", OrderID: request.OrderID, RequestID: request.RefundID, Err: err,
+		resolve: func(ctx context.Context) (Receipt, error) { return k.resolveRefund(ctx, request) },
+	}
+}
+
+func (k *Kit) resolveRefund(ctx context.Context, request RefundRequest) (Receipt, error) {
+	unlock, err := k.locks.lock(ctx, "order "+request.OrderID)
+	if err != nil {
+		return Receipt{}, k.unknownRefund(request, err)
+	}
+	defer unlock()
+	state, err := k.client.QueryRefund(ctx, RefundQuery{OrderID: request.OrderID, RefundID: request.RefundID})
+	switch {
+	case err == nil:
+		return refundReceipt(state, request), nil
+	case errors.Is(err, ErrNotFound):
+		return k.refund(ctx, request) // the same number: never paid back twice
+	}
+	return Receipt{}, k.unknownRefund(request, err)
+}
+
+func refundReceipt(s RefundResponse, request RefundRequest) Receipt {
+	return Receipt{
+		Outcome: outcomeOf(s.Status), OrderID: request.OrderID, RequestID: request.RefundID, GatewayID: s.GatewayID,
+		Amount: request.Amount, Status: s.Status, Code: s.Code, Description: s.Description,
+	}
+}

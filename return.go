@@ -1,0 +1,128 @@
+package codegrant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Return returns the handler for the page that the wallet sends the browser
+// back to. Mount it at [Config.ReturnURL] with one more path segment. It shows
+// whether the sign-up is pending, connected or failed, from the store or a
+// signed query and never from the URL, and turns from one to the other by
+// itself; clients that accept JSON get {"id","wallet","status"}.
+//
+// Only the user who started the sign-up sees it. By the older flow the URL
+// carries authCode and authState, for which the kit applies for the token
+// before it sends the browser to the same page without them.
+func (k *Kit) Return() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secureHeaders(w)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			k.answerError(w, r, &Error{Op: "return", Code: ErrMethod})
+			return
+		}
+		t, err := k.returning(r)
+		if err != nil {
+			k.reject(r.Context(), "return", err)
+			k.answerError(w, r, err)
+			return
+		}
+		query := r.URL.Query()
+		if code := query.Get("authCode"); code != "" && t.Status < StatusActive {
+			if _, err := k.applyAuthCode(r.Context(), t, code, query.Get("authState")); err != nil {
+				// The notification may still bring the token.
+				k.reject(r.Context(), "return", err, slog.Any("token", t))
+			}
+		}
+		if r.URL.RawQuery != "" && !wantsJSON(r) {
+			// A code must not stay in the address bar or in the history.
+			http.Redirect(w, r, k.cfg.ReturnURL+"/"+t.ID, http.StatusSeeOther)
+			return
+		}
+		t = k.current(r.Context(), t)
+		if wantsJSON(r) {
+			writeJSON(w, http.StatusOK, viewOf(t))
+			return
+		}
+		if k.cfg.ReturnPage != nil {
+			k.cfg.ReturnPage(w, r, t)
+			return
+		}
+		k.writeReturnPage(w, t)
+	})
+}
+
+// returning returns the record in the URL if it is the signed-in user's own.
+func (k *Kit) returning(r *http.Request) (Token, error) {
+	userID, err := k.user(r)
+	if err != nil {
+		return Token{}, err
+	}
+	id := pathID(r)
+	if id == "" {
+		return Token{}, &Error{Op: "return", Code: ErrNotFound}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
+	defer cancel()
+	return k.ownToken(ctx, "return", userID, id)
+}
+
+const (
+	queryAfter = 5 * time.Second  // a sign-up is left to its notification until then
+	queryEvery = 10 * time.Second // a page that is watched does not ask more often
+)
+
+// lastAsked remembers which records were asked about a moment ago. The zero
+// value is ready.
+type lastAsked struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+// due reports whether id may be asked about now, and if so remembers it.
+func (l *lastAsked) due(id string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.at[id]) < queryEvery {
+		return false
+	}
+	maps.DeleteFunc(l.at, func(_ string, at time.Time) bool { return now.Sub(at) >= queryEvery })
+	if l.at == nil {
+		l.at = make(map[string]time.Time)
+	}
+	l.at[id] = now
+	return true
+}
+
+// current asks the gateway about a sign-up that is still open. It waits no
+// longer than for a notification: the page shows what is known.
+func (k *Kit) current(ctx context.Context, t Token) Token {
+	now := k.now()
+	if t.Status > StatusFailed || now.Sub(t.CreatedAt) < queryAfter || !k.asked.due(t.ID, now) {
+		return t
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+	defer cancel()
+	done := make(chan Token, 1)
+	go func() {
+		fresh, err := k.Refresh(ctx, t.ID)
+		if err != nil && !errors.Is(err, ErrDisabled) {
+			k.reject(ctx, "return", err, slog.Any("token", t))
+		}
+		done <- fresh
+	}()
+	select {
+	case fresh := <-done:
+		if fresh.ID != "" {
+			return fresh
+		}
+	case <-ctx.Done():
+	}
+	return t
+}

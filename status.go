@@ -1,0 +1,103 @@
+package codegrant
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Tokens returns the user's records, the ended ones too, oldest first.
+func (k *Kit) Tokens(ctx context.Context, userID string) ([]Token, error) {
+	tokens, err := k.store.ByUser(ctx, k.client.account.ID, userID)
+	if err != nil {
+		return nil, k.storeError(ctx, "tokens", err)
+	}
+	return tokens, nil
+}
+
+// ActiveToken returns the user's newest active token, of that wallet only when
+// wallet is not empty; [ErrNoToken] when there is none.
+func (k *Kit) ActiveToken(ctx context.Context, userID string, wallet Wallet) (Token, error) {
+	tokens, err := k.Tokens(ctx, userID)
+	if err != nil {
+		return Token{}, err
+	}
+	for i := len(tokens) - 1; i >= 0; i-- {
+		if t := tokens[i]; t.Status == StatusActive && (wallet == "" || t.Wallet == wallet) {
+			return t, nil
+		}
+	}
+	return Token{}, &Error{Op: "token", Code: ErrNoToken}
+}
+
+// tokenView is what JSON answers show of a record.
+type tokenView struct {
+	ID        string     `json:"id"`
+	Wallet    Wallet     `json:"wallet,omitempty"`
+	Status    Status     `json:"status"`
+	AuthURL   string     `json:"authUrl,omitempty"`
+	EndedBy   EndedBy    `json:"endedBy,omitempty"`
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+}
+
+func viewOf(t Token) tokenView {
+	return tokenView{ID: t.ID, Wallet: t.Wallet, Status: t.Status, EndedBy: t.EndedBy, CreatedAt: &t.CreatedAt}
+}
+
+// Status returns the handler that tells the signed-in user's own pages how
+// things stand, as JSON and never with a credential. GET answers
+// {"tokens":[{"id","wallet","status","endedBy","createdAt"}]}; with the id of
+// a record as one more path segment it answers that record alone.
+func (k *Kit) Status() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secureHeaders(w)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeJSONError(w, &Error{Op: "status", Code: ErrMethod})
+			return
+		}
+		userID, err := k.user(r)
+		if err != nil {
+			writeJSONError(w, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
+		defer cancel()
+		if id := r.PathValue("id"); id != "" {
+			t, err := k.ownToken(ctx, "status", userID, id)
+			if err != nil {
+				writeJSONError(w, err)
+				return
+			}
+			writeJSON(w, http.StatusOK, viewOf(t))
+			return
+		}
+		tokens, err := k.Tokens(ctx, userID)
+		if err != nil {
+			k.reject(ctx, "status", err)
+			writeJSONError(w, err)
+			return
+		}
+		views := make([]tokenView, len(tokens))
+		for i, t := range tokens {
+			views[i] = viewOf(t)
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"tokens": views})
+	})
+}
+
+func wantsJSON(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func writeJSONError(w http.ResponseWriter, err error) {
+	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(codeOf(err))})
+}
