@@ -98,6 +98,9 @@ func (e *envelope) set(m member) {
 // name=value&name=value can be split again wherever a value holds '&'.
 func checkMember(m member) error {
 	name := string(m.name)
+	if isProtocolText(name) && m.kind != jsonString && m.kind != jsonNull {
+		return errors.New(name + " is not a string")
+	}
 	if name == "" || bytes.ContainsAny(m.name, "=&") || hasControl(m.name, "") {
 		return errors.New("bad member name")
 	}
@@ -177,11 +180,20 @@ func hasControl(s []byte, allowed string) bool {
 	return false
 }
 
+// isProtocolText reports the members that the protocol has as strings; only
+// bizContent is tolerated as an object.
+func isProtocolText(name string) bool {
+	switch name {
+	case "accId", "clientId", "code", "description", "signType", "version":
+		return true
+	}
+	return false
+}
+
 // printableName names a member in an error only when it is the protocol's own
 // name: anything else is the sender's text.
 func printableName(name string) string {
-	switch name {
-	case "accId", "clientId", "code", "description", "signType", "sign", "version", "bizContent":
+	if isProtocolText(name) || name == "sign" || name == "bizContent" {
 		return name
 	}
 	return "an unknown member"
