@@ -1,0 +1,155 @@
+package codegrant_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/gatewaytest"
+)
+
+func TestTheMainJobForEveryWallet(t *testing.T) {
+	t.Parallel()
+	for _, info := range codegrant.Wallets() {
+		t.Run(string(info.Wallet), func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			token, err := s.StartSignUp(t.Context(), codegrant.SignUpParams{UserID: "用户-007", Wallet: info.Wallet})
+			require.NoError(t, err)
+			require.Equal(t, codegrant.StatusPending, token.Status)
+			require.NotEmpty(t, token.AuthURL)
+			require.False(t, token.Reference.IsZero(), "the reference is kept apart from the token")
+
+			_, err = s.Charge(t.Context(), chargeParams("用户-007", "early"))
+			require.ErrorIs(t, err, codegrant.ErrNoToken, "a pending sign-up cannot be charged")
+
+			require.NoError(t, s.gateway.Approve(token.AuthURL))
+			token = s.get(t, token.ID)
+			require.Equal(t, codegrant.StatusActive, token.Status)
+			require.Equal(t, codegrant.StatusActive, token.Handled)
+			require.Len(t, token.Value.Reveal(), 64)
+
+			params := chargeParams("用户-007", "order-1")
+			params.Amount = codegrant.Amount{Minor: 12300, Currency: info.Currencies[0]}
+			receipt, err := s.Charge(t.Context(), params)
+			require.NoError(t, err)
+			require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+			require.Equal(t, params.Amount, receipt.Amount)
+			s.gateway.Wait()
+			payments := s.heardPayments()
+			require.Len(t, payments, 1)
+			require.Equal(t, codegrant.PaymentSuccess, payments[0].Status)
+			require.Equal(t, params.Amount, payments[0].Amount)
+			require.Equal(t, receipt.RequestID, payments[0].RequestID)
+
+			refund, err := s.Refund(t.Context(), codegrant.RefundParams{OrderID: "order-1", Amount: params.Amount})
+			require.NoError(t, err)
+			require.Equal(t, codegrant.Succeeded, refund.Outcome)
+
+			token, err = s.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "用户-007"})
+			require.NoError(t, err)
+			require.Equal(t, codegrant.StatusUnbound, token.Status)
+			require.Equal(t, codegrant.EndedByMerchant, token.EndedBy)
+			_, err = s.Charge(t.Context(), chargeParams("用户-007", "late"))
+			require.ErrorIs(t, err, codegrant.ErrNoToken)
+
+			s.gateway.Wait()
+			var statuses []codegrant.Status
+			for _, c := range s.heard() {
+				statuses = append(statuses, c.Token.Status)
+			}
+			require.Equal(t, []codegrant.Status{codegrant.StatusActive, codegrant.StatusUnbound}, statuses)
+			require.Empty(t, s.gateway.Ledger().ChargedTwice())
+		})
+	}
+}
+
+func TestTheUserEndsItInTheWallet(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	token := s.connect(t, "ann")
+	require.NoError(t, s.gateway.UnbindInWallet("ann", string(codegrant.GCash)))
+	token = s.get(t, token.ID)
+	require.Equal(t, codegrant.StatusUnbound, token.Status)
+	require.Equal(t, codegrant.EndedByUser, token.EndedBy)
+	heard := s.heard()
+	require.Len(t, heard, 2)
+	require.Equal(t, codegrant.StatusActive, heard[1].From)
+}
+
+func TestASilentUnbindingIsFoundByTheNextCharge(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.SilentWallets = []string{"GCash"} }))
+	token := s.connect(t, "ann")
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	require.Equal(t, codegrant.StatusActive, s.get(t, token.ID).Status)
+
+	receipt, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Failed, receipt.Outcome)
+	require.True(t, receipt.TokenGone)
+
+	token = s.get(t, token.ID)
+	require.Equal(t, codegrant.StatusUnbound, token.Status, "the query confirmed it")
+	require.Equal(t, codegrant.EndedByGateway, token.EndedBy)
+}
+
+func TestTokenGoneWithoutAQueryIsOnlyDoubted(t *testing.T) {
+	t.Parallel()
+	s := newShop(t,
+		withGateway(func(g *gatewaytest.Config) { g.SilentWallets = []string{"GCash"} }),
+		withClient(func(c *codegrant.ClientConfig) { c.Endpoints.SignUpQuery = codegrant.Disabled }))
+	token := s.connect(t, "ann")
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	receipt, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.True(t, receipt.TokenGone)
+	token = s.get(t, token.ID)
+	require.Equal(t, codegrant.StatusActive, token.Status, "one refusal is not a confirmation")
+	require.False(t, token.DoubtedAt.IsZero())
+	require.False(t, token.UnsettledSince.IsZero())
+}
+
+func TestASignUpByTheOlderFlowEndsWithTheReturnedCode(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withConfig(func(c *codegrant.Config) { c.OlderFlow = true }))
+	token := s.start(t, "ann")
+	require.NotEmpty(t, token.AuthState)
+	s.gateway.Inject(gatewaytest.Fault{Kind: gatewaytest.DropAll})
+	require.NoError(t, s.gateway.Approve(token.AuthURL))
+	require.Equal(t, codegrant.StatusPending, s.get(t, token.ID).Status)
+
+	back, err := s.gateway.ReturnURL(token.AuthURL)
+	require.NoError(t, err)
+	require.Contains(t, back, "authCode=")
+	s.browse(t, "ann", back).redirectsTo(t, baseURL+"/return/"+token.ID)
+	token = s.get(t, token.ID)
+	require.Equal(t, codegrant.StatusActive, token.Status)
+
+	receipt, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+	_, err = s.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann", TokenID: token.ID})
+	require.NoError(t, err)
+}
+
+func TestAReturnedCodeWithAnotherStateAttachesNothing(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withConfig(func(c *codegrant.Config) { c.OlderFlow = true }))
+	victim, attacker := s.start(t, "victim"), s.start(t, "attacker")
+	s.gateway.Hold()
+	require.NoError(t, s.gateway.Approve(attacker.AuthURL))
+	back, err := s.gateway.ReturnURL(attacker.AuthURL)
+	require.NoError(t, err)
+
+	// The attacker's code on the victim's page: the victim must not end up
+	// paying into, or from, the attacker's wallet.
+	forged := baseURL + "/return/" + victim.ID + back[len(baseURL+"/return/"+attacker.ID):]
+	s.browse(t, "victim", forged).redirectsTo(t, baseURL+"/return/"+victim.ID)
+	require.Equal(t, codegrant.StatusPending, s.get(t, victim.ID).Status)
+
+	// The attacker's own page, opened by the victim.
+	require.Equal(t, 404, s.browse(t, "victim", back).Code)
+	require.Equal(t, codegrant.StatusPending, s.get(t, attacker.ID).Status)
+}
