@@ -25,19 +25,22 @@ type envelope struct {
 }
 
 // readEnvelope reads body strictly and judges its form. Only an answer may
-// come without bizContent, as a refusal does. Errors match [ErrMalformed] and
-// repeat nothing of the body.
+// come without bizContent, as a refusal does. Errors match [ErrMalformed], or
+// [ErrBadSignature] for a readable message without sign, and repeat nothing of
+// the body.
 func readEnvelope(body []byte, needBiz bool) (*envelope, error) {
 	doc, err := parseDocument(body)
 	if err != nil {
 		return nil, wrap("read", ErrMalformed, err)
 	}
 	e := &envelope{}
-	err = e.collect(doc)
-	if err == nil {
-		err = e.checkForm(needBiz)
+	if err := e.collect(doc); err != nil {
+		return nil, wrap("read", ErrMalformed, err)
 	}
-	if err != nil {
+	if len(e.sign) == 0 {
+		return nil, wrap("read", ErrBadSignature, errors.New("sign is missing"))
+	}
+	if err := e.checkForm(needBiz); err != nil {
 		return nil, wrap("read", ErrMalformed, err)
 	}
 	return e, nil
@@ -123,8 +126,6 @@ func (e *envelope) checkForm(needBiz bool) error {
 	switch {
 	case needBiz && len(e.bizContent) == 0:
 		return errors.New("bizContent is missing")
-	case len(e.sign) == 0:
-		return errors.New("sign is missing")
 	case e.signType != string(SHA256) && e.signType != string(MD5):
 		return errors.New("signType is missing or unknown")
 	case e.accountID != "" && !isID(e.accountID):

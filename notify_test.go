@@ -65,9 +65,9 @@ func TestNotifyAnswersByTheTable(t *testing.T) {
 		{"PUT is not a notification", "PUT", good, 405, "Method Not Allowed", false},
 		{"an empty body was read by somebody else", "POST", func(*shop, string) []byte { return nil }, 400, "Bad Request", false},
 		{"bytes that are no JSON are unreadable", "POST", func(*shop, string) []byte { return []byte("token=x") }, 400, "Bad Request", false},
-		{"an unsigned flat body is unreadable", "POST", func(_ *shop, id string) []byte {
+		{"an unsigned flat body is refused", "POST", func(_ *shop, id string) []byte {
 			return []byte(bizOf(created, id, "ann", tokenValue))
-		}, 400, "Bad Request", false},
+		}, 401, constantBody, false},
 		{"a body over the cap is too large", "POST", func(s *shop, id string) []byte {
 			return append(good(s, id), strings.Repeat(" ", 64<<10)...)
 		}, 413, "Request Entity Too Large", false},
@@ -413,7 +413,7 @@ func TestUnsignedNotificationsOnlyEverTriggerAQuery(t *testing.T) {
 		s := newShop(t, flat, withConfig(func(c *codegrant.Config) { c.QueryUnsigned = true }))
 		token := s.start(t, "ann")
 		forged := []byte(`{"notifyType":"` + created + `","token":"` + tokenValue + `"}`)
-		require.Equal(t, 400, s.deliver(t, token.ID, forged).Code)
+		require.Equal(t, 401, s.deliver(t, token.ID, forged).Code)
 		require.Equal(t, codegrant.StatusPending, s.get(t, token.ID).Status)
 		require.NoError(t, s.gateway.Approve(token.AuthURL))
 		got := s.get(t, token.ID)
