@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ClientConfig configures a [Client].
@@ -138,11 +141,12 @@ func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byt
 		return 0, nil, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is left to lose
-	received, err := io.ReadAll(io.LimitReader(resp.Body, c.maxResponse+1))
+	limit := min(c.maxResponse, math.MaxInt64-1)
+	received, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return 0, nil, err
 	}
-	if int64(len(received)) > c.maxResponse {
+	if int64(len(received)) > limit {
 		return 0, nil, ErrTooLarge
 	}
 	return resp.StatusCode, received, nil
@@ -169,14 +173,14 @@ func (c *Client) judge(op string, request any, status int, body []byte) (*answer
 		// request may be unsigned. Their text helps a person, no more.
 		hint := &GatewayError{Operation: op, RequestID: requestID(request), HTTPStatus: status, Unverified: true}
 		if doc, parseErr := parseDocument(body); parseErr == nil {
-			hint.Code = clip(doc.text("code"), 6)
+			hint.Code = clip(mask(request, doc.text("code")), 6)
 			hint.Description = clip(mask(request, doc.text("description")), 500)
 		}
-		return nil, wrap(op, ErrOutcomeUnknown, errors.Join(err, hint))
+		return nil, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
 	}
 	a := &answer{code: env.code, description: mask(request, env.description), httpStatus: status, biz: env.biz}
 	if status == http.StatusTooManyRequests || status >= 500 {
-		return nil, wrap(op, ErrOutcomeUnknown, c.refusal(op, request, a))
+		return nil, c.undecided(op, request, a)
 	}
 	return a, nil
 }
@@ -193,6 +197,13 @@ func (c *Client) refusal(op string, request any, a *answer) *GatewayError {
 	}
 }
 
+// undecided is the error for an answer by which the gateway may have acted.
+func (c *Client) undecided(op string, request any, a *answer) error {
+	reason := c.refusal(op, request, a)
+	reason.undecided = true
+	return wrap(op, ErrOutcomeUnknown, reason)
+}
+
 // callBusiness is call for the operations whose code says only whether the
 // request was served: anything but a success code is an error.
 func (c *Client) callBusiness(ctx context.Context, op, path string, request, response any) error {
@@ -202,7 +213,7 @@ func (c *Client) callBusiness(ctx context.Context, op, path string, request, res
 	}
 	if !c.success(a.code) {
 		if internalCode(a.code) {
-			return wrap(op, ErrOutcomeUnknown, c.refusal(op, request, a))
+			return c.undecided(op, request, a)
 		}
 		return c.refusal(op, request, a)
 	}
@@ -233,7 +244,8 @@ func requestID(request any) string {
 	return ""
 }
 
-// mask takes the request's secrets out of a text that may echo them.
+// mask takes the request's secrets, which it may echo, and control characters
+// out of a text of the gateway.
 func mask(request any, text string) string {
 	v := reflect.ValueOf(request)
 	for i := range v.NumField() {
@@ -243,7 +255,12 @@ func mask(request any, text string) string {
 			}
 		}
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func clip(s string, n int) string {

@@ -61,7 +61,7 @@ func (c *Client) ApplyToken(ctx context.Context, r ApplyTokenRequest) (ApplyToke
 type CancelTokenRequest struct {
 	RequestID string `wire:"requestId" validate:"required,max=64,text"`
 	UserID    string `wire:"merchantUserId" validate:"required,max=256,text"`
-	Token     Secret `wire:"token" validate:"required,max=512"`
+	Token     Secret `wire:"token" validate:"required,max=512,text"`
 }
 
 // CancelToken ends an agreement of the older flow; errors as [Client.Unbind].
@@ -74,7 +74,7 @@ func (c *Client) CancelToken(ctx context.Context, r CancelTokenRequest) error {
 type ListTokensRequest struct {
 	RequestID string `wire:"requestId" validate:"required,max=64,text"`
 	UserID    string `wire:"merchantUserId" validate:"required,max=256,text"`
-	Token     Secret `wire:"token" validate:"max=512"` // optional: only this one
+	Token     Secret `wire:"token" validate:"max=512,text"` // optional: only this one
 }
 
 // ListedToken is one agreement of the older flow.
@@ -98,6 +98,9 @@ func (c *Client) ListTokens(ctx context.Context, r ListTokensRequest) ([]ListedT
 		return nil, err
 	}
 	if !c.success(a.code) {
+		if internalCode(a.code) {
+			return nil, c.undecided(op, r, a)
+		}
 		return nil, c.refusal(op, r, a)
 	}
 	data, found := a.biz.get("queryData")

@@ -36,7 +36,7 @@ type PayRequest struct {
 	RequestID       string      `wire:"requestId" validate:"required,max=64,text"` // idempotency key of the attempt
 	OrderID         string      `wire:"merchantTransactionId" validate:"required,max=64,text"`
 	UserID          string      `wire:"merchantUserId" validate:"required,max=256,text"` // as at sign-up
-	Token           Secret      `wire:"token" validate:"required,max=512"`
+	Token           Secret      `wire:"token" validate:"required,max=512,text"`
 	Wallet          Wallet      `wire:"paymentMethod.type" validate:"required,max=64,text"` // as at sign-up
 	Amount          Amount      `wire:"amount,currency" validate:"amount"`
 	ShopperIP       string      `wire:"shopperIP" validate:"required,max=64,ip"`
@@ -90,22 +90,35 @@ func (c *Client) Pay(ctx context.Context, r PayRequest) (PayResponse, error) {
 	case mismatch(out.OrderID, r.OrderID) || mismatch(out.RequestID, r.RequestID):
 		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer belongs to another payment"))
 	case out.Status == PaymentSuccess:
-		if !c.success(a.code) {
-			return out, wrap(op, ErrOutcomeUnknown, fmt.Errorf("status SUCCESS with code %q", a.code))
-		}
-		if out.Amount.Minor != 0 && out.Amount != r.Amount {
-			return out, wrap(op, ErrOutcomeUnknown, errors.New("answer has another amount"))
-		}
+		return out, doubtSuccess(op, a, out.Amount, r.Amount)
 	case internalCode(a.code) || duplicateCode(a.code):
-		return out, wrap(op, ErrOutcomeUnknown, c.refusal(op, r, a))
+		return out, c.undecided(op, r, a)
+	case out.Status == PaymentFailed && a.code == "000000":
+		return out, wrap(op, ErrOutcomeUnknown, errors.New("status FAILED with the code of a success"))
 	case out.Status != "":
-	case c.success(a.code) || a.code == "002000":
+	case paymentCode(a.code) || a.code == "002000":
 		out.Status = PaymentProcessing
 	default:
 		return out, c.refusal(op, r, a)
 	}
 	return out, nil
 }
+
+// doubtSuccess returns nil for a success that agrees with itself and with what
+// was asked for.
+func doubtSuccess(op string, a *answer, got, asked Amount) error {
+	switch {
+	case !paymentCode(a.code):
+		return wrap(op, ErrOutcomeUnknown, fmt.Errorf("status SUCCESS with code %q", a.code))
+	case got.Currency != asked.Currency || (a.biz.text("amount") != "" && got != asked):
+		return wrap(op, ErrOutcomeUnknown, errors.New("answer has another amount"))
+	}
+	return nil
+}
+
+// paymentCode reports the codes that go with a served request: PingPong v4,
+// Status Code. An absent code says nothing against it.
+func paymentCode(code string) bool { return code == "" || code == "000000" || code == "001000" }
 
 // duplicateCode reports the codes which say that this payment exists already.
 // PingPong v4, Status Code.
@@ -117,7 +130,7 @@ func mismatch(got, want string) bool { return got != "" && want != "" && got != 
 type PaymentQuery struct {
 	OrderID       string `wire:"merchantTransactionId" validate:"required_without=TransactionID,max=64,text"`
 	TransactionID string `wire:"transactionId" validate:"max=64,text"`
-	RequestID     string `wire:"requestId" validate:"max=64,text"` // optional
+	RequestID     string `wire:"requestId" validate:"max=64,text"` // optional: only this attempt
 }
 
 // QueryPayment returns the payment's state; its Code and Description are those
@@ -135,7 +148,8 @@ func (c *Client) QueryPayment(ctx context.Context, r PaymentQuery) (PayResponse,
 		return out, wrap(op, ErrOutcomeUnknown, err)
 	}
 	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
-	if mismatch(out.OrderID, r.OrderID) || out.Status == "" {
+	if mismatch(out.OrderID, r.OrderID) || mismatch(out.TransactionID, r.TransactionID) ||
+		mismatch(out.RequestID, r.RequestID) || out.Status == "" {
 		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the payment"))
 	}
 	return out, nil
@@ -150,9 +164,9 @@ func (c *Client) query(ctx context.Context, op, path string, request any) (*answ
 		return nil, err
 	case a.code == "107001" || a.code == "107002":
 		return nil, wrap(op, ErrNotFound, c.refusal(op, request, a))
-	case !c.success(a.code) && internalCode(a.code):
-		return nil, wrap(op, ErrOutcomeUnknown, c.refusal(op, request, a))
-	case !c.success(a.code):
+	case !paymentCode(a.code) && internalCode(a.code):
+		return nil, c.undecided(op, request, a)
+	case !paymentCode(a.code):
 		return nil, c.refusal(op, request, a)
 	}
 	return a, nil
@@ -198,11 +212,12 @@ func (c *Client) Refund(ctx context.Context, r RefundRequest) (RefundResponse, e
 	switch {
 	case mismatch(out.OrderID, r.OrderID) || mismatch(out.RefundID, r.RefundID):
 		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer belongs to another refund"))
-	case out.Status == PaymentSuccess && c.success(a.code):
+	case out.Status == PaymentSuccess:
+		return out, doubtSuccess(op, a, out.Amount, r.Amount)
 	case internalCode(a.code) || duplicateCode(a.code):
-		return out, wrap(op, ErrOutcomeUnknown, c.refusal(op, r, a))
-	case out.Status != "" && out.Status != PaymentSuccess:
-	case c.success(a.code) || a.code == "002000":
+		return out, c.undecided(op, r, a)
+	case out.Status != "":
+	case paymentCode(a.code) || a.code == "002000":
 		out.Status = PaymentProcessing
 	default:
 		return out, c.refusal(op, r, a)
@@ -230,7 +245,8 @@ func (c *Client) QueryRefund(ctx context.Context, r RefundQuery) (RefundResponse
 		return out, wrap(op, ErrOutcomeUnknown, err)
 	}
 	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
-	if mismatch(out.RefundID, r.RefundID) || out.Status == "" {
+	if mismatch(out.OrderID, r.OrderID) || mismatch(out.RefundID, r.RefundID) ||
+		mismatch(out.GatewayID, r.GatewayID) || out.Status == "" {
 		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the refund"))
 	}
 	return out, nil

@@ -45,7 +45,7 @@ func (c *Client) SignUp(ctx context.Context, r SignUpRequest) (SignUpResponse, e
 type SignUpQuery struct {
 	RequestID string `wire:"requestId" validate:"required,max=64,text"` // of the sign-up
 	UserID    string `wire:"merchantUserId" validate:"required,max=256,text"`
-	Token     Secret `wire:"token" validate:"max=512"` // when known
+	Token     Secret `wire:"token" validate:"max=512,text"` // when known
 	Wallet    Wallet `wire:"paymentMethod.type" validate:"max=64,text"`
 	bizType   string `wire:"bizType"`
 }
@@ -75,7 +75,7 @@ func (c *Client) QuerySignUp(ctx context.Context, r SignUpQuery) (SignUpState, e
 type UnbindRequest struct {
 	RequestID string `wire:"requestId" validate:"required,max=64,text"`
 	UserID    string `wire:"merchantUserId" validate:"required,max=256,text"`
-	Token     Secret `wire:"token" validate:"required,max=512"`
+	Token     Secret `wire:"token" validate:"required,max=512,text"`
 	Wallet    Wallet `wire:"paymentMethod.type" validate:"max=64,text"` // optional
 	bizType   string `wire:"bizType"`
 }
@@ -98,10 +98,12 @@ func (c *Client) unbind(ctx context.Context, op, path string, request any) error
 	if err := c.callBusiness(ctx, op, path, request, &out); err != nil {
 		return err
 	}
+	succeeded := out.Status == string(PaymentSuccess) || out.Cancelled == "true"
+	failed := out.Status == string(PaymentFailed) || out.Cancelled == "false"
 	switch {
-	case out.Status == "SUCCESS" || out.Cancelled == "true":
+	case succeeded && !failed:
 		return nil
-	case out.Status == "FAILED" || out.Cancelled == "false":
+	case failed && !succeeded:
 		return &GatewayError{Operation: op, Description: "unbinding failed", RequestID: requestID(request), HTTPStatus: 200}
 	}
 	return wrap(op, ErrOutcomeUnknown, errors.New("answer says neither success nor failure"))

@@ -81,14 +81,15 @@ func (e Endpoints) problems() []string {
 	var p []string
 	if e.Host == "" {
 		p = append(p, "Endpoints.Host is missing; use Sandbox(), ProductionSG() or another")
-	} else if u, err := url.Parse(e.Host); err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" ||
-		u.Fragment != "" || u.User != nil {
+	} else if u, err := url.Parse(e.Host); err != nil || u.Hostname() == "" || u.Path != "" || u.User != nil ||
+		strings.ContainsAny(e.Host, "?#") {
 		p = append(p, "Endpoints.Host must be scheme and host only")
 	} else if !secureURL(u) {
 		p = append(p, "Endpoints.Host must be https (http only on a loopback address)")
 	}
 	bad := func(path *string) bool {
-		return *path != Disabled && (!strings.HasPrefix(*path, "/") || strings.ContainsAny(*path, "?# "))
+		_, err := url.Parse(*path)
+		return *path != Disabled && (err != nil || !strings.HasPrefix(*path, "/") || strings.ContainsAny(*path, "?# "))
 	}
 	if slices.ContainsFunc(e.paths(), bad) {
 		p = append(p, `Endpoints: a path must begin with "/" and have no query, or be Disabled`)

@@ -123,6 +123,7 @@ type GatewayError struct {
 	Unverified bool
 
 	tokenGone bool
+	undecided bool // only the reason why an outcome is unknown
 }
 
 // Error names the operation, the code and the gateway's description.
@@ -135,15 +136,13 @@ func (e *GatewayError) Error() string {
 	return s
 }
 
-// Is matches [ErrRefused] for verified answers, and [ErrTokenGone].
+// Is matches [ErrRefused], and [ErrTokenGone] where the answer says so. It
+// matches neither when the answer is unverified or leaves the outcome unknown.
 func (e *GatewayError) Is(target error) bool {
-	switch target {
-	case ErrRefused:
-		return !e.Unverified
-	case ErrTokenGone:
-		return e.tokenGone
+	if e.Unverified || e.undecided {
+		return false
 	}
-	return false
+	return target == ErrRefused || (target == ErrTokenGone && e.tokenGone)
 }
 
 // Problem is one thing wrong with a request.

@@ -101,7 +101,13 @@ func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	after, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	if err == nil && n.Kind == KindSignedUp && !concerns(after, n) {
+		// A second token of one sign-up gets a record of its own: neither is
+		// lost, and each ends by its own unbinding.
+		n.RequestID, n.UserID, n.Wallet = derivedID("second", t.ID, Fingerprint(n.Token)), t.UserID, t.Wallet
+		return k.adopt(ctx, n)
+	}
 	return err
 }
 
@@ -133,7 +139,10 @@ func (k *Kit) find(ctx context.Context, n Notification, id string) (Token, error
 		if err != nil {
 			return Token{}, k.storeError(ctx, "notify", err)
 		}
-		if t.AccountID == n.AccountID && sameUser(t, n) && (!known || byToken.UserID == t.UserID) && concerns(t, n) {
+		if t.AccountID != n.AccountID || !sameUser(t, n) || (known && byToken.UserID != t.UserID) {
+			continue
+		}
+		if n.Kind == KindSignedUp || concerns(t, n) {
 			return t, nil
 		}
 	}
@@ -150,23 +159,7 @@ func sameUser(t Token, n Notification) bool { return n.UserID == "" || n.UserID 
 // a token is never lost.
 func (k *Kit) unmatched(ctx context.Context, n Notification) error {
 	if n.Kind == KindSignedUp && isRecordID(n.RequestID) && n.UserID != "" && !n.Token.IsZero() {
-		now := k.now()
-		t := Token{
-			ID: n.RequestID, AccountID: n.AccountID, UserID: n.UserID, Wallet: n.Wallet,
-			Status: StatusPending, Handled: StatusPending, Revision: 1,
-			CreatedAt: now, UpdatedAt: now, UnsettledSince: now,
-		}
-		if err := k.store.Save(ctx, t); err != nil && !errors.Is(err, ErrConflict) {
-			return k.storeError(ctx, "notify", err)
-		}
-		k.note(ctx, "notify", "adopted", slog.Any("token", t))
-		_, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) {
-			if t.UserID != n.UserID || t.AccountID != n.AccountID {
-				return t, false
-			}
-			return Transition(t, n, k.now())
-		})
-		return err
+		return k.adopt(ctx, n)
 	}
 	k.note(ctx, "notify", ErrUnmatched, slog.String("kind", string(n.Kind)))
 	if k.cfg.OnUnknown == nil && n.Kind == KindSignedUp {
@@ -174,6 +167,29 @@ func (k *Kit) unmatched(ctx context.Context, n Notification) error {
 		return &Error{Op: "notify", Code: ErrUnmatched}
 	}
 	return k.unknown(ctx, n)
+}
+
+// adopt makes a record for a token that has none.
+func (k *Kit) adopt(ctx context.Context, n Notification) error {
+	now := k.now()
+	t := Token{
+		ID: n.RequestID, AccountID: n.AccountID, UserID: n.UserID, Wallet: n.Wallet,
+		Status: StatusPending, Handled: StatusPending, Revision: 1,
+		CreatedAt: now, UpdatedAt: now, UnsettledSince: now,
+	}
+	switch err := k.store.Save(ctx, t); {
+	case err == nil:
+		k.note(ctx, "notify", "adopted", slog.Any("token", t))
+	case !errors.Is(err, ErrConflict):
+		return k.storeError(ctx, "notify", err)
+	}
+	_, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) {
+		if t.UserID != n.UserID || t.AccountID != n.AccountID {
+			return t, false
+		}
+		return Transition(t, n, k.now())
+	})
+	return err
 }
 
 // confirmUnsigned asks the gateway about the record whose URL an unsigned

@@ -383,6 +383,24 @@ func TestWhichRecordANotificationConcerns(t *testing.T) {
 		require.Equal(t, codegrant.StatusActive, got.Status)
 		require.Equal(t, "ann", got.UserID)
 	})
+	t.Run("a second token of one sign-up is kept beside the first", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		a := s.connect(t, "ann")
+		body := s.gateway.SignedBody(bizOf(created, a.ID, "ann", tokenValue), nil)
+		for range 2 {
+			require.Equal(t, 200, s.deliver(t, a.ID, body).Code)
+		}
+		tokens, err := s.Tokens(t.Context(), "ann")
+		require.NoError(t, err)
+		require.Len(t, tokens, 2)
+		require.Equal(t, a.Value, tokens[0].Value)
+		require.Equal(t, tokenValue, tokens[1].Value.Reveal())
+		ended := s.gateway.SignedBody(bizOf(endedByUser, a.ID, "ann", tokenValue), nil)
+		require.Equal(t, 200, s.deliver(t, a.ID, ended).Code)
+		require.Equal(t, codegrant.StatusActive, s.get(t, a.ID).Status)
+		require.Equal(t, codegrant.StatusUnbound, s.get(t, tokens[1].ID).Status)
+	})
 	t.Run("a success of nobody goes to OnUnknown", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t)

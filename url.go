@@ -29,11 +29,11 @@ func publicURLProblem(raw string) string {
 	switch {
 	case raw == "":
 		return "is missing"
-	case err != nil || u.Host == "":
+	case err != nil || u.Hostname() == "":
 		return "is not an absolute URL"
 	case u.User != nil:
 		return "must not carry a user or password"
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+	case strings.ContainsAny(raw, "?#"):
 		return "must have no query and no fragment"
 	case strings.ContainsAny(raw, "<> \t\r\n"):
 		return "must have no blanks and no '<' or '>'"

@@ -85,6 +85,8 @@ func ruleText(f validator.FieldError) string {
 		return "is required when " + f.Param() + " is empty"
 	case "max":
 		return "is longer than " + f.Param() + " characters"
+	case "len":
+		return "must have " + f.Param() + " characters"
 	case "oneof":
 		return "must be one of " + f.Param()
 	case "noangle":

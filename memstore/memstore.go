@@ -16,13 +16,21 @@ import (
 // Store is a [codegrant.TokenStore]. It is safe for concurrent use. The zero
 // value is not ready: use [New].
 type Store struct {
-	mu     sync.RWMutex
-	tokens map[string]codegrant.Token // by ID
+	mu            sync.RWMutex
+	tokens        map[string]codegrant.Token // by ID
+	byFingerprint map[string][]string        // IDs
+	byUser        map[user][]string          // IDs
 }
+
+type user struct{ accountID, userID string }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{tokens: make(map[string]codegrant.Token)}
+	return &Store{
+		tokens:        make(map[string]codegrant.Token),
+		byFingerprint: make(map[string][]string),
+		byUser:        make(map[user][]string),
+	}
 }
 
 // Get implements [codegrant.TokenStore].
@@ -46,21 +54,38 @@ func (s *Store) Save(ctx context.Context, t codegrant.Token) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.tokens[t.ID].Revision != t.Revision-1 {
+	old := s.tokens[t.ID]
+	if old.Revision != t.Revision-1 {
 		return codegrant.ErrConflict
 	}
 	s.tokens[t.ID] = t
+	reindex(s.byFingerprint, old.Fingerprint, t.Fingerprint, t.ID)
+	reindex(s.byUser, user{old.AccountID, old.UserID}, user{t.AccountID, t.UserID}, t.ID)
 	return nil
+}
+
+// reindex moves id from one key to another; the zero key holds nothing.
+func reindex[K comparable](index map[K][]string, from, to K, id string) {
+	var none K
+	if from == to {
+		return
+	}
+	if from != none {
+		index[from] = slices.DeleteFunc(index[from], func(other string) bool { return other == id })
+	}
+	if to != none {
+		index[to] = append(index[to], id)
+	}
 }
 
 // ByFingerprint implements [codegrant.TokenStore].
 func (s *Store) ByFingerprint(ctx context.Context, fingerprint string) (codegrant.Token, error) {
-	found, err := s.filter(ctx, byCreation, func(t *codegrant.Token) bool {
-		return fingerprint != "" && t.Fingerprint == fingerprint
-	})
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return codegrant.Token{}, err
 	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := s.load(s.byFingerprint[fingerprint])
 	if len(found) == 0 {
 		return codegrant.Token{}, codegrant.ErrNotFound
 	}
@@ -69,20 +94,26 @@ func (s *Store) ByFingerprint(ctx context.Context, fingerprint string) (codegran
 
 // ByUser implements [codegrant.TokenStore].
 func (s *Store) ByUser(ctx context.Context, accountID, userID string) ([]codegrant.Token, error) {
-	return s.filter(ctx, byCreation, func(t *codegrant.Token) bool {
-		return t.AccountID == accountID && t.UserID == userID
-	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.load(s.byUser[user{accountID, userID}]), nil
+}
+
+// load returns the records in the order of their creation.
+func (s *Store) load(ids []string) []codegrant.Token {
+	found := make([]codegrant.Token, len(ids))
+	for i, id := range ids {
+		found[i] = s.tokens[id]
+	}
+	slices.SortFunc(found, byCreation)
+	return found
 }
 
 // Unsettled implements [codegrant.TokenStore].
 func (s *Store) Unsettled(ctx context.Context, olderThan time.Time, limit int) ([]codegrant.Token, error) {
-	found, err := s.filter(ctx, bySettling, func(t *codegrant.Token) bool {
-		return !t.UnsettledSince.IsZero() && !t.UnsettledSince.After(olderThan)
-	})
-	return found[:min(limit, len(found))], err
-}
-
-func (s *Store) filter(ctx context.Context, order func(a, b codegrant.Token) int, keep func(*codegrant.Token) bool) ([]codegrant.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -90,12 +121,12 @@ func (s *Store) filter(ctx context.Context, order func(a, b codegrant.Token) int
 	defer s.mu.RUnlock()
 	var found []codegrant.Token
 	for _, t := range s.tokens {
-		if keep(&t) {
+		if !t.UnsettledSince.IsZero() && !t.UnsettledSince.After(olderThan) {
 			found = append(found, t)
 		}
 	}
-	slices.SortFunc(found, order)
-	return found, nil
+	slices.SortFunc(found, bySettling)
+	return found[:min(max(limit, 0), len(found))], nil
 }
 
 func byCreation(a, b codegrant.Token) int {

@@ -1,0 +1,167 @@
+package codegrant
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// benchBody is a payment notification of the documented size.
+func benchBody(tb testing.TB, a *Account) []byte {
+	tb.Helper()
+	biz := `{"notifyType":"RECHARGE","status":"SUCCESS","transactionId":"2023092050004595","merchantTransactionId":` +
+		`"PMT-9ICSCWF9H51695189441815","requestId":"PMT-9ICSCWF9H51695189441815","amount":"100.000000","currency":"HKD",` +
+		`"transactionTime":"1693290395000","paymentMethod":{"type":"AlipayHK"},"token":"7dda0a6f6958105204fd6637001f900efd9b3168c948b68b6f7f2bf063eadf97"}`
+	body, err := a.seal([]byte(biz))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return body
+}
+
+func benchAccount() *Account {
+	a := Account{ID: "2018092714313010016291", Salts: Salts("F78BC96A55548B2319EE68E0")}.withDefaults()
+	return &a
+}
+
+// BenchmarkSHA256 is the floor under every verification.
+func BenchmarkSHA256(b *testing.B) {
+	text := []byte(strings.Repeat("x", 632))
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = sha256.Sum256(text)
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	a := benchAccount()
+	biz := []byte(`{"requestId":"REQ-0001","merchantUserId":"1260489643332513151","bizType":"CodeGrant"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := a.seal(biz); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	a := benchAccount()
+	body := benchBody(b, a)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		env, err := readEnvelope(body, true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := env.verify(a); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRefuse must not cost more than BenchmarkVerify.
+func BenchmarkRefuse(b *testing.B) {
+	a := benchAccount()
+	body := []byte(strings.Replace(string(benchBody(b, a)), "100.000000", "900.000000", 1))
+	b.ReportAllocs()
+	for b.Loop() {
+		env, err := readEnvelope(body, true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := env.verify(a); err == nil {
+			b.Fatal("accepted")
+		}
+	}
+}
+
+func BenchmarkParseNotification(b *testing.B) {
+	a := benchAccount()
+	body := benchBody(b, a)
+	types := DefaultNotifyTypes()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseNotification(body, a, types); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkParseEncodingJSON decodes the same body without verifying it, for
+// comparison.
+func BenchmarkParseEncodingJSON(b *testing.B) {
+	body := benchBody(b, benchAccount())
+	b.ReportAllocs()
+	for b.Loop() {
+		var env struct{ BizContent string }
+		var biz map[string]any
+		if json.Unmarshal(body, &env) != nil || json.Unmarshal([]byte(env.BizContent), &biz) != nil {
+			b.Fatal("unreadable")
+		}
+	}
+}
+
+// benchStore is as fast as a store can be: one record that is always there.
+type benchStore struct{ t Token }
+
+func (s *benchStore) Get(context.Context, string) (Token, error) { return s.t, nil }
+func (s *benchStore) Save(_ context.Context, t Token) error      { s.t = t; return nil }
+func (s *benchStore) ByFingerprint(context.Context, string) (Token, error) {
+	return Token{}, ErrNotFound
+}
+func (s *benchStore) ByUser(context.Context, string, string) ([]Token, error) {
+	return []Token{s.t}, nil
+}
+func (s *benchStore) Unsettled(context.Context, time.Time, int) ([]Token, error) { return nil, nil }
+
+func benchKit(b *testing.B, store TokenStore) *Kit {
+	b.Helper()
+	client, err := NewClient(ClientConfig{
+		Account:   Account{ID: "2018092714313010016291", Salts: Salts("F78BC96A55548B2319EE68E0")},
+		Endpoints: Sandbox(),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	kit, err := New(Config{
+		Client: client, Store: store, BaseURL: "https://shop.example/wallet",
+		User:   func(*http.Request) (string, error) { return "ann", nil },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kit
+}
+
+// BenchmarkNotifyTransition is a first delivery: two saves and the hook.
+func BenchmarkNotifyTransition(b *testing.B) {
+	store := &benchStore{}
+	kit := benchKit(b, store)
+	biz := `{"notifyType":"ACCESS_TOKEN_CREATION","requestId":"REQ-0001","merchantUserId":"1260489643332513151","token":"7dda0a6f6958105204fd6637001f900efd9b3168c948b68b6f7f2bf063eadf97"}`
+	body, err := kit.client.account.seal([]byte(biz))
+	if err != nil {
+		b.Fatal(err)
+	}
+	pending := Token{
+		ID: "REQ-0001", AccountID: "2018092714313010016291", UserID: "1260489643332513151",
+		Status: StatusPending, Handled: StatusPending, Revision: 1,
+	}
+	handler := kit.Notify()
+	b.ReportAllocs()
+	for b.Loop() {
+		store.t = pending
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/notify/REQ-0001", strings.NewReader(string(body))))
+		if w.Code != http.StatusOK || store.t.Handled != StatusActive {
+			b.Fatal(w.Code)
+		}
+	}
+}
