@@ -140,7 +140,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byt
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing is left to lose
+	defer resp.Body.Close()
 	limit := min(c.maxResponse, math.MaxInt64-1)
 	received, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
@@ -178,7 +178,9 @@ func (c *Client) judge(op string, request any, status int, body []byte) (*answer
 		}
 		return nil, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
 	}
-	a := &answer{code: env.code, description: mask(request, env.description), httpStatus: status, biz: env.biz}
+	// PingPong v4, Basic Rules for API Usage: a description has at most 500
+	// characters, and may echo what anybody sent.
+	a := &answer{code: env.code, description: clip(mask(request, env.description), 2000), httpStatus: status, biz: env.biz}
 	if status == http.StatusTooManyRequests || status >= 500 {
 		return nil, c.undecided(op, request, a)
 	}

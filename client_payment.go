@@ -48,7 +48,7 @@ type PayRequest struct {
 	Country         string      `wire:"tradeCountry" validate:"omitempty,len=2,text"`
 	Remark          string      `wire:"remark" validate:"max=255,text"` // echoed in the notification
 	bizType         string      `wire:"bizType"`
-	captureDelay    int         `wire:"captureDelayHours"`
+	captureDelay    int         `wire:"captureDelayHours"` //nolint:unused // 0, written to the wire by reflection
 }
 
 // PayResponse is the gateway's view of a payment.

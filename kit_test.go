@@ -33,7 +33,6 @@ type shop struct {
 	payments []codegrant.PaymentNotification
 	refunds  []codegrant.RefundNotification
 	unknown  []codegrant.Notification
-	hookErr  error
 }
 
 type shopOption func(*gatewaytest.Config, *codegrant.ClientConfig, *codegrant.Config)
@@ -111,17 +110,8 @@ func newShop(t testing.TB, options ...shopOption) *shop {
 func (s *shop) record(add func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hookErr != nil {
-		return s.hookErr
-	}
 	add()
 	return nil
-}
-
-func (s *shop) failHooks(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hookErr = err
 }
 
 func (s *shop) heard() []codegrant.Change {

@@ -99,5 +99,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func writeJSONError(w http.ResponseWriter, err error) {
-	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(codeOf(err))})
+	code := codeOf(err)
+	if code == ErrNotOwner {
+		code = ErrNotFound // nobody learns that another user's record exists
+	}
+	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(code)})
 }

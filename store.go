@@ -173,3 +173,20 @@ type TokenStore interface {
 	// first.
 	Unsettled(ctx context.Context, olderThan time.Time, limit int) ([]Token, error)
 }
+
+// TxStore is a TokenStore that can do several things in one transaction. Where
+// [Config.Store] is one, the kit reads the record, runs the hook and saves
+// inside a single transaction: the hook's own writes, made through what the
+// store puts into ctx, commit or roll back with the record.
+type TxStore interface {
+	TokenStore
+
+	// InTx calls fn with a store, and a context, whose calls all belong to one
+	// transaction. It commits when fn returns nil and rolls back otherwise,
+	// also when fn panics. The reads of that store must make sure that what they
+	// returned does not change before the commit, or Save must notice it and
+	// return [ErrConflict]. InTx returns fn's error as it is, and [ErrConflict]
+	// when the transaction lost to another one and may be tried again: nothing
+	// of it was kept then. fn is called at most once.
+	InTx(ctx context.Context, fn func(ctx context.Context, tx TokenStore) error) error
+}

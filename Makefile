@@ -1,0 +1,55 @@
+# Tools are pinned here and nowhere else; they are built into .tmp/bin.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION := v1.9.0
+
+BIN := $(CURDIR)/.tmp/bin
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
+
+.PHONY: help test race lint vuln fuzz bench tidy shop test-browser test-db ci
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+test: ## run the tests
+	go test ./...
+
+race: ## run the tests in random order under the race detector
+	go test -race -shuffle=on ./...
+
+lint: $(GOLANGCI_LINT) ## run the linters
+	$(GOLANGCI_LINT) run ./...
+
+vuln: $(GOVULNCHECK) ## look for known vulnerabilities in what is called
+	$(GOVULNCHECK) ./...
+
+fuzz: ## fuzz every target for FUZZTIME each (20s)
+	.ci/fuzz
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+tidy: ## format, and tidy every module
+	gofmt -w .
+	for m in $(MODULES); do go -C $$m mod tidy || exit 1; done
+
+shop: ## run the example shop and open the address that it prints
+	go run ./examples/shop
+
+test-browser: ## drive the example shop in headless Chromium
+	go -C browsertest test -count=1 -v ./...
+
+test-db: ## run the store suites against database servers
+	go -C dbtest test -race -count=1 -v ./...
+
+ci: ## run everything that CI runs
+	.ci/run
+
+$(GOLANGCI_LINT):
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+$(GOVULNCHECK):
+	GOBIN=$(BIN) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(BIN)/govulncheck $@
