@@ -190,3 +190,14 @@ type TxStore interface {
 	// of it was kept then. fn is called at most once.
 	InTx(ctx context.Context, fn func(ctx context.Context, tx TokenStore) error) error
 }
+
+// ListStore is a TokenStore that can walk over all its records, which
+// re-sealing after a change of keys needs.
+type ListStore interface {
+	TokenStore
+
+	// List returns at most limit records whose ID comes after afterID in the
+	// order of bytes, in that order; from the beginning for "". A record that is
+	// saved meanwhile may or may not be seen.
+	List(ctx context.Context, afterID string, limit int) ([]Token, error)
+}

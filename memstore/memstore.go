@@ -129,6 +129,23 @@ func (s *Store) Unsettled(ctx context.Context, olderThan time.Time, limit int) (
 	return found[:min(max(limit, 0), len(found))], nil
 }
 
+// List implements [codegrant.ListStore].
+func (s *Store) List(ctx context.Context, afterID string, limit int) ([]codegrant.Token, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []codegrant.Token
+	for id, t := range s.tokens {
+		if id > afterID {
+			found = append(found, t)
+		}
+	}
+	slices.SortFunc(found, func(a, b codegrant.Token) int { return cmp.Compare(a.ID, b.ID) })
+	return found[:min(max(limit, 0), len(found))], nil
+}
+
 func byCreation(a, b codegrant.Token) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
