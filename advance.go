@@ -33,11 +33,73 @@ func (k *Kit) advance(ctx context.Context, op, id string, change func(Token) (To
 		return Token{}, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
+	if k.txStore != nil {
+		return k.advanceInTx(ctx, op, id, change)
+	}
 	t, err := k.update(ctx, op, id, change)
 	if err != nil {
 		return t, err
 	}
 	return k.settleHook(ctx, op, t)
+}
+
+// advanceInTx is advance where reading, the hook and saving are one
+// transaction: the hook's own writes in it happen exactly once.
+func (k *Kit) advanceInTx(ctx context.Context, op, id string, change func(Token) (Token, bool)) (Token, error) {
+	for range maxConflicts {
+		var before, after Token
+		var hookErr error
+		err := k.txStore.InTx(ctx, func(ctx context.Context, tx TokenStore) error {
+			var err error
+			if before, err = tx.Get(ctx, id); err != nil {
+				return err
+			}
+			next, changed := change(before)
+			if !changed {
+				next = before
+			}
+			after = before
+			if !changed && next.Handled >= next.Status {
+				return nil
+			}
+			next.Revision, next.UpdatedAt = before.Revision+1, k.now()
+			if hookErr = k.hear(ctx, op, next); hookErr != nil {
+				return hookErr
+			}
+			next.Handled = max(next.Handled, next.Status)
+			next = settle(next, next.UpdatedAt)
+			if err := tx.Save(ctx, next); err != nil {
+				return err
+			}
+			after = next
+			return nil
+		})
+		switch {
+		case err == nil:
+			k.noteTransition(ctx, op, before, after)
+			return after, nil
+		case hookErr != nil:
+			return before, hookErr
+		case !errors.Is(err, ErrConflict):
+			return before, k.storeError(ctx, op, err)
+		}
+	}
+	return Token{}, &Error{Op: op, Code: ErrConflict}
+}
+
+// hear runs the hook for t if one is owed.
+func (k *Kit) hear(ctx context.Context, op string, t Token) error {
+	if k.cfg.OnToken == nil || t.Handled >= t.Status {
+		return nil
+	}
+	change := Change{From: t.Handled, Token: t}
+	return k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnToken(ctx, change) })
+}
+
+func (k *Kit) noteTransition(ctx context.Context, op string, before, after Token) {
+	if after.Status != before.Status {
+		k.note(ctx, op, "transition", slog.Any("token", after))
+	}
 }
 
 // update is advance without the lock and the hook.
@@ -55,9 +117,7 @@ func (k *Kit) update(ctx context.Context, op, id string, change func(Token) (Tok
 		next = settle(next, next.UpdatedAt)
 		err = k.store.Save(ctx, next)
 		if err == nil {
-			if next.Status != t.Status {
-				k.note(ctx, op, "transition", slog.Any("token", next))
-			}
+			k.noteTransition(ctx, op, t, next)
 			return next, nil
 		}
 		if !errors.Is(err, ErrConflict) {
@@ -75,11 +135,8 @@ func (k *Kit) settleHook(ctx context.Context, op string, t Token) (Token, error)
 		if t.Handled >= t.Status {
 			return t, nil
 		}
-		if k.cfg.OnToken != nil {
-			heard := Change{From: t.Handled, Token: t}
-			if err := k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnToken(ctx, heard) }); err != nil {
-				return t, err
-			}
+		if err := k.hear(ctx, op, t); err != nil {
+			return t, err
 		}
 		accepted := t.Status
 		var err error

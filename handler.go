@@ -31,7 +31,9 @@ type Config struct {
 	// active, the sign-up failed, the agreement ended. See [Change]. It is
 	// called at least once for the newest status, possibly again, possibly for
 	// the same record from two processes at once. An error means: deliver
-	// again. It must return within Timeout.
+	// again. It must return within Timeout. Where Store is a [TxStore] it runs
+	// inside the store's transaction, so that what it writes through it happens
+	// exactly once.
 	OnToken func(context.Context, Change) error
 	// OnPayment is called for each payment notification, at least once and in
 	// no certain order. An error means: deliver again.
@@ -111,6 +113,7 @@ type Kit struct {
 	cfg     Config
 	client  *Client
 	store   TokenStore
+	txStore TxStore // store, where it is one; else nil
 	types   map[string]Kind
 	log     *slog.Logger
 	locks   keyedLocks
@@ -133,6 +136,7 @@ func New(cfg Config) (*Kit, error) {
 		log:    cfg.Logger,
 		mux:    http.NewServeMux(),
 	}
+	k.txStore, _ = cfg.Store.(TxStore)
 	k.mux.Handle("/signup", k.SignUp())
 	k.mux.Handle("/return/{id}", k.Return())
 	k.mux.Handle("/notify", k.Notify())
@@ -280,7 +284,7 @@ func validTarget(target string) bool {
 		return false
 	}
 	if u.Host != "" {
-		return secureURL(u)
+		return u.Hostname() != "" && secureURL(u)
 	}
 	return u.Scheme == "" && strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//")
 }

@@ -112,7 +112,7 @@ func (k *Kit) sendSignUp(ctx context.Context, request any) (SignUpResponse, erro
 func (k *Kit) checkAuthURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil:
+	case err != nil || u.Hostname() == "" || u.User != nil:
 		err = errors.New("authUrl is not an absolute URL")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()) && strings.HasPrefix(k.client.endpoints.Host, "http://"):
