@@ -162,10 +162,7 @@ func (k *Kit) pay(ctx context.Context, tokenID string, request PayRequest) (Rece
 	}
 	var refusal *GatewayError
 	if errors.Is(err, ErrOutcomeUnknown) {
-		return Receipt{}, &UnknownOutcomeError{
-			Op: "charge", OrderID: request.OrderID, RequestID: request.RequestID, Err: err,
-			resolve: func(ctx context.Context) (Receipt, error) { return k.resolveCharge(ctx, tokenID, request, sent) },
-		}
+		return Receipt{}, k.unknownCharge(tokenID, request, sent, err)
 	}
 	if !errors.As(err, &refusal) {
 		return Receipt{}, err
@@ -175,10 +172,34 @@ func (k *Kit) pay(ctx context.Context, tokenID string, request PayRequest) (Rece
 		Amount: request.Amount, Code: refusal.Code, Description: refusal.Description,
 		TokenGone: errors.Is(err, ErrTokenGone),
 	}
-	if receipt.TokenGone {
-		k.doubt(ctx, tokenID)
+	if !receipt.TokenGone {
+		return receipt, nil
+	}
+	k.doubt(ctx, tokenID)
+	// This may be the repetition of a request that was executed while the token
+	// lived: the refusal speaks of the token and not of the order.
+	state, err := k.client.QueryPayment(ctx, PaymentQuery{OrderID: request.OrderID})
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return Receipt{}, k.unknownCharge(tokenID, request, sent, err)
+	case outcomeOf(state.Status) != Failed:
+		receipt = k.receiptOf(state, request, tokenID)
+		receipt.TokenGone = true
 	}
 	return receipt, nil
+}
+
+// QueryCharge asks the gateway how an order stands, without sending or storing
+// anything and whether or not the user still has a token. It matches
+// [ErrNotFound] when the gateway does not know the order. The receipt's TokenID
+// is empty.
+func (k *Kit) QueryCharge(ctx context.Context, orderID string) (Receipt, error) {
+	state, err := k.client.QueryPayment(ctx, PaymentQuery{OrderID: orderID})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return k.receiptOf(state, PayRequest{OrderID: orderID, RequestID: state.RequestID, Amount: state.Amount}, ""), nil
 }
 
 // receiptOf reads a verified state of a payment.
@@ -254,17 +275,20 @@ func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
 // Resolve finds out: it asks the gateway and sends the identical request again
 // only when the gateway has not seen it and the token is still active. It may
 // be called any number of times, and returns another UnknownOutcomeError while
-// nothing is known. After a restart, calling [Kit.Charge] or [Kit.Refund]
-// again with the same parameters does the same job.
+// nothing is known. After a restart, call [Kit.Charge] or [Kit.Refund] again
+// with the same parameters, or only look with [Kit.QueryCharge] or
+// [Kit.QueryRefund].
 func (e *UnknownOutcomeError) Resolve(ctx context.Context) (Receipt, error) { return e.resolve(ctx) }
 
-func (k *Kit) resolveCharge(ctx context.Context, tokenID string, request PayRequest, sent time.Time) (Receipt, error) {
-	unknown := func(err error) error {
-		return &UnknownOutcomeError{
-			Op: "charge", OrderID: request.OrderID, RequestID: request.RequestID, Err: err,
-			resolve: func(ctx context.Context) (Receipt, error) { return k.resolveCharge(ctx, tokenID, request, sent) },
-		}
+func (k *Kit) unknownCharge(tokenID string, request PayRequest, sent time.Time, err error) error {
+	return &UnknownOutcomeError{
+		Op: "charge", OrderID: request.OrderID, RequestID: request.RequestID, Err: err,
+		resolve: func(ctx context.Context) (Receipt, error) { return k.resolveCharge(ctx, tokenID, request, sent) },
 	}
+}
+
+func (k *Kit) resolveCharge(ctx context.Context, tokenID string, request PayRequest, sent time.Time) (Receipt, error) {
+	unknown := func(err error) error { return k.unknownCharge(tokenID, request, sent, err) }
 	unlock, err := k.locks.lock(ctx, "order "+request.OrderID)
 	if err != nil {
 		return Receipt{}, unknown(err)

@@ -1,8 +1,10 @@
 package codegrant_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -338,4 +340,43 @@ func TestRefunds(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, []codegrant.Amount{amount(4000), amount(6050)}, refunded)
+}
+
+func TestARepetitionIsNotFailedByADeadToken(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.SilentWallets = []string{"GCash"} }),
+		withClient(func(c *codegrant.ClientConfig) { c.Endpoints.SignUpQuery = codegrant.Disabled }))
+	token := s.connect(t, "ann")
+	_, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	// A gateway that judges the token before it looks for the request.
+	strict := newShop(t, withConfig(func(c *codegrant.Config) { c.Store = s.store }), withClient(func(c *codegrant.ClientConfig) {
+		inner := s.gateway.Transport()
+		c.Endpoints.SignUpQuery = codegrant.Disabled
+		c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/unifiedPay") {
+				body := s.gateway.SignedBody("{}", map[string]string{"code": "102000", "description": "token does not exist"})
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}, nil
+			}
+			return inner.RoundTrip(r)
+		})}
+	}))
+	receipt, err := strict.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, receipt.Outcome, "the order was paid while the token lived")
+	require.True(t, receipt.TokenGone)
+	require.False(t, s.get(t, token.ID).DoubtedAt.IsZero())
+	receipt, err = strict.Charge(t.Context(), chargeParams("ann", "order-2"))
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Failed, receipt.Outcome)
+
+	found, err := s.QueryCharge(t.Context(), "order-1")
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, found.Outcome)
+	require.Equal(t, chargeParams("", "").Amount, found.Amount)
+	_, err = s.QueryCharge(t.Context(), "order-2")
+	require.ErrorIs(t, err, codegrant.ErrNotFound)
+	_, err = s.QueryRefund(t.Context(), "order-1", 1)
+	require.ErrorIs(t, err, codegrant.ErrNotFound)
 }

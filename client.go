@@ -125,7 +125,7 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (*answe
 	if err != nil {
 		return nil, unknownUnlessUnsent(op, err)
 	}
-	return c.judge(op, request, status, received)
+	return c.judge(op, request, biz, status, received)
 }
 
 func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byte, error) {
@@ -163,10 +163,14 @@ func unknownUnlessUnsent(op string, err error) error {
 }
 
 // judge verifies an answer before anything in it is believed.
-func (c *Client) judge(op string, request any, status int, body []byte) (*answer, error) {
+func (c *Client) judge(op string, request any, sent []byte, status int, body []byte) (*answer, error) {
 	env, err := readEnvelope(body, false)
 	if err == nil {
 		_, err = env.verify(&c.account)
+	}
+	if err == nil && bytes.Equal(env.bizContent, sent) {
+		// The scheme signs no direction: our own request, sent back, verifies.
+		err = errors.New("answer is an echo of the request")
 	}
 	if err != nil {
 		// PingPong v4, Signature Convention: answers to a wrongly signed

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -141,6 +142,48 @@ func TestADeclineIsAResponse(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, codegrant.PaymentFailed, refunded.Status)
 	require.Equal(t, "303000", refunded.Code)
+}
+
+// TestALostSuccessIsNoSuccess: what the gateway did is one thing, what its
+// answer lets the merchant know another.
+func TestALostSuccessIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	executed := map[gatewaytest.FaultKind]int{
+		gatewaytest.TimeoutBefore: 0, gatewaytest.Status500Before: 0, gatewaytest.ResetBefore: 0,
+		gatewaytest.TimeoutAfter: 1, gatewaytest.Status500After: 1, gatewaytest.ResetAfter: 1, gatewaytest.Truncated: 1,
+		gatewaytest.Tampered: 1, gatewaytest.Unsigned: 1, gatewaytest.WrongSalt: 1, gatewaytest.HTMLAnswer: 1,
+	}
+	for kind, charges := range executed {
+		synctest.Test(t, func(t *testing.T) {
+			client, g, token := connectedClient(t, gatewaytest.Config{})
+			g.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: kind})
+			result, err := client.Pay(t.Context(), payWith(token, nil))
+			requireUnknown(t, err)
+			requireDiscreet(t, err, token.Reveal())
+			require.Zero(t, result)
+			require.Len(t, g.Ledger().Charges, charges)
+
+			paid, err := client.Pay(t.Context(), payWith(token, nil))
+			require.NoError(t, err, "the identical request settles it")
+			require.Equal(t, codegrant.PaymentSuccess, paid.Status)
+			g.Inject(gatewaytest.Fault{Op: gatewaytest.OpRefund, Kind: kind})
+			_, err = client.Refund(t.Context(), refundRequest())
+			requireUnknown(t, err)
+			require.Len(t, g.Ledger().Refunds, charges)
+			_, err = client.Refund(t.Context(), refundRequest())
+			require.NoError(t, err)
+
+			g.Inject(gatewaytest.Fault{Op: gatewaytest.OpUnbind, Kind: kind})
+			unbind := codegrant.UnbindRequest{RequestID: "U-1", UserID: "user-1", Token: token}
+			requireUnknown(t, client.Unbind(t.Context(), unbind))
+			require.NoError(t, client.Unbind(t.Context(), unbind))
+			g.Wait()
+			require.Len(t, g.Ledger().Charges, 1)
+			require.Len(t, g.Ledger().Refunds, 1)
+			require.Empty(t, g.Ledger().ChargedTwice())
+			g.Close()
+		})
+	}
 }
 
 func TestAPaymentMayTakeTime(t *testing.T) {

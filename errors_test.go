@@ -152,6 +152,23 @@ func TestAnswersThatAreNotBelieved(t *testing.T) {
 	}
 }
 
+// TestAnEchoIsNoAnswer: a request is signed by the same scheme and the same
+// salt as its answer, so what comes back may be nothing but what was sent.
+func TestAnEchoIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, o := range operations() {
+		t.Run(o.name, func(t *testing.T) {
+			t.Parallel()
+			client, tap := tappedClient(t, nil)
+			tap.reply = func(r *http.Request) (*http.Response, error) {
+				return answering(200, tap.requests()[0].body)(r)
+			}
+			_, err := o.send(t.Context(), client)
+			requireUnknown(t, err)
+		})
+	}
+}
+
 func TestAnswersThatAreBelieved(t *testing.T) {
 	t.Parallel()
 	const biz = `{"status":"SUCCESS","news":[{"a":1},{"a":2}]}`

@@ -260,3 +260,26 @@ func TestWireFormsThatDoNotExist(t *testing.T) {
 	require.Equal(t, time.Date(2023, 8, 29, 6, 26, 35, 0, time.UTC), into.At)
 	require.True(t, into.Odd.IsZero())
 }
+
+// TestTextWithControlsIsStillJSON: validation lets none through, yet the
+// writer must not depend on it.
+func TestTextWithControlsIsStillJSON(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	for r := rune(0); r < 0x250; r++ {
+		all.WriteRune(r)
+	}
+	var back string
+	require.NoError(t, json.Unmarshal(appendJSONString(nil, all.String()), &back))
+	require.Equal(t, all.String(), back)
+	biz, err := encodeBiz(struct {
+		A string `wire:"a.b.c"`
+		B string `wire:"a.b.d"`
+		C string `wire:"a.e"`
+		D string `wire:"f"`
+		E string `wire:"g.h|i"`
+		F string
+	}{"1", "2", "3", "4", "5", "6"})
+	require.NoError(t, err)
+	require.Equal(t, `{"a":{"b":{"c":"1","d":"2"},"e":"3"},"f":"4","g":{"h":"5"}}`, string(biz))
+}

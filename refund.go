@@ -20,7 +20,7 @@ type RefundParams struct {
 // its outcome is [Failed]. Errors are those of [Kit.Charge].
 func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
 	const op = "refund"
-	id := derivedID("refund", k.client.account.ID, p.OrderID, strconv.Itoa(max(p.Number, 1)))
+	id := k.refundID(p.OrderID, p.Number)
 	request := RefundRequest{
 		OrderID: p.OrderID, RefundID: id, Amount: p.Amount, Remark: p.Remark,
 		NotificationURL: k.cfg.NotifyURL + "/" + id,
@@ -34,6 +34,21 @@ func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
 	}
 	defer unlock()
 	return k.refund(ctx, request)
+}
+
+func (k *Kit) refundID(orderID string, number int) string {
+	return derivedID("refund", k.client.account.ID, orderID, strconv.Itoa(max(number, 1)))
+}
+
+// QueryRefund asks the gateway how a refund stands, without sending anything.
+// It matches [ErrNotFound] when the gateway does not know it.
+func (k *Kit) QueryRefund(ctx context.Context, orderID string, number int) (Receipt, error) {
+	id := k.refundID(orderID, number)
+	state, err := k.client.QueryRefund(ctx, RefundQuery{OrderID: orderID, RefundID: id})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return refundReceipt(state, RefundRequest{OrderID: orderID, RefundID: id, Amount: state.Amount}), nil
 }
 
 func (k *Kit) refund(ctx context.Context, request RefundRequest) (Receipt, error) {

@@ -58,7 +58,7 @@ func (a Account) problems() []string {
 	if !isID(a.ID) {
 		p = append(p, "Account.ID must be 1 to 64 letters, digits, '-' or '_'")
 	}
-	if !isID(a.ClientID) {
+	if !isID(a.ClientID) && (isID(a.ID) || !strings.HasPrefix(a.ID, a.ClientID)) { // else it only follows from ID
 		p = append(p, "Account.ClientID must be 1 to 64 letters, digits, '-' or '_'")
 	}
 	if len(a.Salts) == 0 {

@@ -46,7 +46,7 @@ func (s *ledgerStore) InTx(ctx context.Context, fn func(context.Context, codegra
 		return codegrant.ErrConflict
 	}
 	for _, t := range tx.saved {
-		if err := s.Store.Save(ctx, t); err != nil {
+		if err := s.Save(ctx, t); err != nil {
 			return err
 		}
 	}
