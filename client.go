@@ -119,6 +119,9 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (*answe
 	if err != nil {
 		return nil, wrap(op, ErrInvalidRequest, err)
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, wrap(op, ErrUnreachable, err) // not even tried
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	status, received, err := c.post(ctx, path, body)

@@ -84,22 +84,24 @@ func (c *Client) Pay(ctx context.Context, r PayRequest) (PayResponse, error) {
 	}
 	out := PayResponse{Code: a.code, Description: a.description, Amount: Amount{Currency: r.Amount.Currency}}
 	if err := decodeBiz(&a.biz, &out); err != nil {
-		return out, wrap(op, ErrOutcomeUnknown, err)
+		return PayResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
 	switch {
 	case mismatch(out.OrderID, r.OrderID) || mismatch(out.RequestID, r.RequestID):
-		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer belongs to another payment"))
+		return PayResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("answer belongs to another payment"))
 	case out.Status == PaymentSuccess:
-		return out, doubtSuccess(op, a, out.Amount, r.Amount)
+		if err := doubtSuccess(op, a, out.Amount, r.Amount); err != nil {
+			return PayResponse{}, err
+		}
 	case internalCode(a.code) || duplicateCode(a.code):
-		return out, c.undecided(op, r, a)
+		return PayResponse{}, c.undecided(op, r, a)
 	case out.Status == PaymentFailed && a.code == "000000":
-		return out, wrap(op, ErrOutcomeUnknown, errors.New("status FAILED with the code of a success"))
+		return PayResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("status FAILED with the code of a success"))
 	case out.Status != "":
 	case paymentCode(a.code) || a.code == "002000":
 		out.Status = PaymentProcessing
 	default:
-		return out, c.refusal(op, r, a)
+		return PayResponse{}, c.refusal(op, r, a)
 	}
 	return out, nil
 }
@@ -145,12 +147,12 @@ func (c *Client) QueryPayment(ctx context.Context, r PaymentQuery) (PayResponse,
 	}
 	var out PayResponse
 	if err := decodeBiz(&a.biz, &out); err != nil {
-		return out, wrap(op, ErrOutcomeUnknown, err)
+		return PayResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
 	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
 	if mismatch(out.OrderID, r.OrderID) || mismatch(out.TransactionID, r.TransactionID) ||
 		mismatch(out.RequestID, r.RequestID) || out.Status == "" {
-		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the payment"))
+		return PayResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the payment"))
 	}
 	return out, nil
 }
@@ -203,7 +205,7 @@ func (c *Client) Refund(ctx context.Context, r RefundRequest) (RefundResponse, e
 	}
 	out := RefundResponse{Amount: Amount{Currency: r.Amount.Currency}}
 	if err := decodeBiz(&a.biz, &out); err != nil {
-		return out, wrap(op, ErrOutcomeUnknown, err)
+		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
 	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
 	if out.Code == "" {
@@ -211,16 +213,18 @@ func (c *Client) Refund(ctx context.Context, r RefundRequest) (RefundResponse, e
 	}
 	switch {
 	case mismatch(out.OrderID, r.OrderID) || mismatch(out.RefundID, r.RefundID):
-		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer belongs to another refund"))
+		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("answer belongs to another refund"))
 	case out.Status == PaymentSuccess:
-		return out, doubtSuccess(op, a, out.Amount, r.Amount)
+		if err := doubtSuccess(op, a, out.Amount, r.Amount); err != nil {
+			return RefundResponse{}, err
+		}
 	case internalCode(a.code) || duplicateCode(a.code):
-		return out, c.undecided(op, r, a)
+		return RefundResponse{}, c.undecided(op, r, a)
 	case out.Status != "":
 	case paymentCode(a.code) || a.code == "002000":
 		out.Status = PaymentProcessing
 	default:
-		return out, c.refusal(op, r, a)
+		return RefundResponse{}, c.refusal(op, r, a)
 	}
 	return out, nil
 }
@@ -242,12 +246,12 @@ func (c *Client) QueryRefund(ctx context.Context, r RefundQuery) (RefundResponse
 	}
 	var out RefundResponse
 	if err := decodeBiz(&a.biz, &out); err != nil {
-		return out, wrap(op, ErrOutcomeUnknown, err)
+		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
 	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
 	if mismatch(out.OrderID, r.OrderID) || mismatch(out.RefundID, r.RefundID) ||
 		mismatch(out.GatewayID, r.GatewayID) || out.Status == "" {
-		return out, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the refund"))
+		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the refund"))
 	}
 	return out, nil
 }

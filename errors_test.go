@@ -133,6 +133,7 @@ func TestAnswersThatAreNotBelieved(t *testing.T) {
 			signedAnswer(`{"status":"FAILED"}`, map[string]string{"code": "301002"}), "301002", "000000", 1)), codegrant.ErrBadSignature},
 		{"a status changed afterwards", answering(200, strings.Replace(
 			signedAnswer(`{"status":"FAILED"}`, nil), "FAILED", "SUCCESS", 1)), codegrant.ErrBadSignature},
+		{"a member that can be split again", answering(200, signedAnswer(`{"status":"SUCCESS"}`, map[string]string{"traceId": "7&version=1.0"})), codegrant.ErrMalformed},
 		{"business content that is no object", answering(200, signedAnswer(`SUCCESS`, nil)), codegrant.ErrMalformed},
 		{"business content with a status twice", answering(200, signedAnswer(`{"status":"FAILED","status":"SUCCESS"}`, nil)), codegrant.ErrMalformed},
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/singleflight"
 )
@@ -276,7 +277,7 @@ func (k *Kit) now() time.Time { return k.cfg.Now().UTC().Truncate(time.Microseco
 // browser to: an absolute https URL, or a path that no browser takes for a
 // host.
 func validTarget(target string) bool {
-	if strings.ContainsAny(target, "\\ \t\r\n<>\"") {
+	if strings.ContainsAny(target, "\\ <>\"") || strings.IndexFunc(target, unicode.IsControl) >= 0 {
 		return false
 	}
 	u, err := url.Parse(target)

@@ -1,8 +1,10 @@
 package codegrant
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -125,6 +127,9 @@ func (t *Token) UnmarshalBinary(data []byte) error {
 	var stored storedToken
 	if err := json.Unmarshal(data, &stored); err != nil {
 		return fmt.Errorf("codegrant: not a stored token record: %T", err)
+	}
+	if string(bytes.TrimSpace(data)) == "null" {
+		return errors.New("codegrant: not a stored token record: null")
 	}
 	*t = Token(stored.recordFields)
 	t.Value, t.Reference, t.LoginID = NewSecret(stored.Value), NewSecret(stored.Reference), NewSecret(stored.LoginID)

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
-	"github.com/codegrant/codegrant/gatewaytest"
 )
 
 // sendAny sends a request of any kind.
@@ -412,17 +411,17 @@ func TestNewClientNamesEveryMistake(t *testing.T) {
 
 func TestAClientSharesNothingWithItsConfiguration(t *testing.T) {
 	t.Parallel()
-	g := gatewaytest.New(gatewaytest.Config{BindCode: "009000"})
-	t.Cleanup(g.Close)
+	tap := &wireTap{reply: answering(200, signedAnswer(`{"authUrl":"https://w.example/"}`, map[string]string{"code": "009000"}))}
 	cfg := codegrant.ClientConfig{
 		Account: rigAccount(), Endpoints: codegrant.Endpoints{Host: rigHost},
-		HTTPClient: &http.Client{Transport: g.Transport()}, SuccessCodes: []string{"009000"}, TokenGoneCodes: []string{"102000"},
+		HTTPClient: &http.Client{Transport: tap}, SuccessCodes: []string{"009000"}, TokenGoneCodes: []string{"107009"},
 	}
 	client, err := codegrant.NewClient(cfg)
 	require.NoError(t, err)
 	cfg.Account.Salts[0], cfg.SuccessCodes[0], cfg.TokenGoneCodes[0] = codegrant.NewSecret("SENTINELSENTINEL"), "x", "x"
 	_, err = client.SignUp(t.Context(), signUpRequest())
 	require.NoError(t, err)
+	tap.reply = answering(200, signedAnswer("", map[string]string{"code": "107009", "description": "no"}))
 	_, err = client.Pay(t.Context(), payRequest())
 	require.ErrorIs(t, err, codegrant.ErrTokenGone)
 }
