@@ -5,7 +5,7 @@ GOVULNCHECK_VERSION := v1.9.0
 BIN := $(CURDIR)/.tmp/bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
-MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
+MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
 
 .PHONY: help test race lint vuln fuzz bench tidy shop test-browser test-db ci
 

@@ -1,0 +1,88 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var errKilled = errors.New("killed")
+
+// faulty is a driver over SQLite that fails when refuse says so.
+type faulty struct {
+	dsn    string
+	driver driver.Driver
+	// refuse is asked before each statement, with its text; its error is the
+	// statement's.
+	refuse func(query string) error
+	// statements counts what reached the database.
+	statements atomic.Int64
+}
+
+// openFaulty returns a database whose statements refuse may fail.
+func openFaulty(t *testing.T, dsn string, refuse func(query string) error) (*sql.DB, *faulty) {
+	t.Helper()
+	f := &faulty{dsn: dsn, driver: open(t, dsn).Driver(), refuse: refuse}
+	db := sql.OpenDB(f)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db, f
+}
+
+func (f *faulty) Driver() driver.Driver { return f.driver }
+
+func (f *faulty) Connect(context.Context) (driver.Conn, error) {
+	conn, err := f.driver.Open(f.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyConn{conn, f}, nil
+}
+
+type faultyConn struct {
+	driver.Conn
+	f *faulty
+}
+
+func (c *faultyConn) check(query string) error {
+	if err := c.f.refuse(query); err != nil {
+		return err
+	}
+	c.f.statements.Add(1)
+	return nil
+}
+
+func (c *faultyConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+	return &faultyTx{tx, c}, err
+}
+
+func (c *faultyConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.check(query); err != nil {
+		return nil, err
+	}
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+}
+
+func (c *faultyConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.check(query); err != nil {
+		return nil, err
+	}
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+type faultyTx struct {
+	driver.Tx
+	c *faultyConn
+}
+
+func (t *faultyTx) Commit() error {
+	if err := t.c.check("COMMIT"); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
+	return t.Tx.Commit()
+}

@@ -1,0 +1,116 @@
+package sqlstore
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Every statement of this package stands here or in migrations/, in the form
+// that SQLite and MySQL take: with ? for parameters and with the default
+// prefix. [statements] adapts them.
+//
+// They are the plain SQL that distributed databases speaking PostgreSQL's
+// protocol accept as well: no advisory lock, no SKIP LOCKED, no extension.
+const (
+	// fields is every column but the key, in the order of [fieldsOf] and of
+	// [scan].
+	fields = "account_id, user_id, wallet, status, handled, revision, token_value, fingerprint, " +
+		"bind_reference, auth_url, auth_state, return_to, login_id, ended_by, " +
+		"doubted_at, unsettled_since, created_at, updated_at"
+
+	selectTokens = "SELECT id, " + fields + " FROM codegrant_tokens "
+
+	getToken      = selectTokens + "WHERE id = ?"
+	byFingerprint = selectTokens + "WHERE fingerprint = ? ORDER BY created_at DESC, id DESC LIMIT 1"
+	byUser        = selectTokens + "WHERE account_id = ? AND user_id = ? ORDER BY created_at, id"
+	// The first condition says again what the second implies, for planners
+	// that would not see that the partial index fits.
+	unsettled = selectTokens + "WHERE unsettled_since IS NOT NULL AND unsettled_since <= ? " +
+		"ORDER BY unsettled_since, id LIMIT ?"
+	listTokens = selectTokens + "WHERE id > ? ORDER BY id LIMIT ?"
+
+	insertVersion = "INSERT INTO codegrant_migrations (version, applied_at) VALUES (?, ?)"
+	schemaVersion = "SELECT COALESCE(MAX(version), 0) FROM codegrant_migrations"
+	createVersion = "CREATE TABLE IF NOT EXISTS codegrant_migrations " +
+		"(version INTEGER NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)"
+
+	// onConflict makes an insert of an existing key a success that affects no
+	// row: an error would abort PostgreSQL's transaction. MySQL has no such
+	// clause that does not also hide other failures (INSERT IGNORE) or whose
+	// count of rows does not depend on the connection's clientFoundRows (ON
+	// DUPLICATE KEY UPDATE), so there it is error 1062 that tells.
+	onConflict = " ON CONFLICT (%s) DO NOTHING"
+	// forUpdate locks what a transaction reads; SQLite, which has one writer at
+	// a time, does not know it and takes its lock by lockDatabase instead.
+	forUpdate    = " FOR UPDATE"
+	lockDatabase = "UPDATE codegrant_tokens SET revision = revision WHERE 1 = 0"
+
+	durabilitySQLite     = "SELECT synchronous, journal_mode FROM pragma_synchronous, pragma_journal_mode"
+	durabilityPostgreSQL = "SELECT COALESCE(current_setting('synchronous_commit', true), ''), " +
+		"COALESCE(current_setting('fsync', true), '')"
+	durabilityMySQL = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
+)
+
+// defaultPrefix begins the name of every table and index in this package's SQL.
+const defaultPrefix = "codegrant_"
+
+// statements are the SQL texts of one store.
+type statements struct {
+	insert, update                               string
+	get, byFingerprint, byUser, unsettled, list  string
+	getLocked, byFingerprintLocked, byUserLocked string
+	lock                                         string // empty where FOR UPDATE does it
+	durability                                   string
+	createVersion, insertVersion, schemaVersion  string
+}
+
+func newStatements(d Dialect, prefix string) statements {
+	locked, lock, durability := forUpdate, "", durabilityPostgreSQL
+	onConflict := func(key string) string { return fmt.Sprintf(onConflict, key) }
+	switch d {
+	case SQLite:
+		locked, lock, durability = "", lockDatabase, durabilitySQLite
+	case MySQL:
+		durability = durabilityMySQL
+		onConflict = func(string) string { return "" }
+	}
+	// Both take the fields and the id; the update also the revision that it
+	// replaces.
+	insert := "INSERT INTO codegrant_tokens (" + fields + ", id) VALUES (" +
+		strings.Repeat("?, ", strings.Count(fields, ",")+1) + "?)" + onConflict("id")
+	update := "UPDATE codegrant_tokens SET " + strings.ReplaceAll(fields, ",", " = ?,") + " = ? " +
+		"WHERE id = ? AND revision = ?"
+	adapt := func(text string) string {
+		text = withPrefix(text, prefix)
+		if d == PostgreSQL {
+			text = numbered(text)
+		}
+		return text
+	}
+	return statements{
+		insert: adapt(insert), update: adapt(update),
+		get: adapt(getToken), byFingerprint: adapt(byFingerprint), byUser: adapt(byUser),
+		unsettled: adapt(unsettled), list: adapt(listTokens),
+		getLocked: adapt(getToken + locked), byFingerprintLocked: adapt(byFingerprint + locked),
+		byUserLocked: adapt(byUser + locked), lock: adapt(lock), durability: durability,
+		createVersion: adapt(createVersion), insertVersion: adapt(insertVersion + onConflict("version")),
+		schemaVersion: adapt(schemaVersion),
+	}
+}
+
+func withPrefix(text, prefix string) string { return strings.ReplaceAll(text, defaultPrefix, prefix) }
+
+// numbered turns each ? into $1, $2 and so on. No statement has a ? of its own.
+func numbered(text string) string {
+	var b strings.Builder
+	for i := 1; ; i++ {
+		before, after, found := strings.Cut(text, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString("$" + strconv.Itoa(i))
+		text = after
+	}
+}
