@@ -150,8 +150,10 @@ type recordFields Token // without Token's methods
 // TokenStore keeps the records of sign-ups. A store holds no rules of the
 // product: it is an insert that refuses duplicates, an update guarded by the
 // revision, and four look-ups. Every method may be called concurrently, also
-// from several processes, and must do nothing once ctx has ended. Run
-// storetest against a new one.
+// from several processes, and must do nothing once ctx has ended. What Save has
+// returned nil for, every later call must see, in every process; what is saved
+// while a look-up runs, that look-up may miss. Texts are valid UTF-8, and a
+// limit of zero or less asks for nothing. Run storetest against a new one.
 type TokenStore interface {
 	// Get returns the record with this id, or [ErrNotFound].
 	Get(ctx context.Context, id string) (Token, error)
@@ -160,7 +162,8 @@ type TokenStore interface {
 	// t.Revision-1, where an absent record counts as revision 0. Otherwise it
 	// must change nothing and return [ErrConflict]; the caller reloads and
 	// tries again. The check and the write must be one atomic step, even across
-	// processes.
+	// processes. Any other error leaves open whether t was stored: the caller
+	// looks again.
 	Save(ctx context.Context, t Token) error
 
 	// ByFingerprint returns the record with this Fingerprint, or
