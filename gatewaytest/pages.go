@@ -6,6 +6,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -156,7 +157,11 @@ func (g *Gateway) takeUnbinding(s screens, w http.ResponseWriter, r *http.Reques
 		s.message(w, http.StatusNotFound, "Nothing to unbind", "The agreement has already ended.")
 		return
 	}
-	seeOther(w, "../wallet#a"+state)
+	back := "../wallet"
+	if user := r.PostFormValue("user"); user != "" { // stay with the user whose wallet it is
+		back += "?user=" + url.QueryEscape(user)
+	}
+	seeOther(w, back+"#a"+state)
 }
 
 type walletView struct {
