@@ -1,10 +1,10 @@
 // Package sqlstore keeps tokens in SQLite, PostgreSQL or MySQL through
 // database/sql. It imports no driver: bring your own.
 //
-// A change that was reported as saved is saved, as durably as the database is
-// set up; a database that is set weaker than that is named in the log. Either
-// both of a hook's own writes and the token's are kept or neither, where the
-// hook makes them through [Tx].
+// A change that was reported as saved is kept, as durably as the database is
+// set up to keep it; a database that is set weaker than full is named in the
+// log. What a hook writes through [Tx] is kept together with the token's
+// change, or neither is.
 //
 // # Secrets
 //

@@ -1,0 +1,113 @@
+package dbtest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/codegrant/codegrant"
+)
+
+// fill inserts 20,000 settled records, and returns when the planner knows.
+func fill(t *testing.T, s server, db *sql.DB) {
+	t.Helper()
+	const (
+		columns = `INSERT INTO codegrant_tokens (id, account_id, user_id, wallet, status, handled, revision, token_value,
+			fingerprint, bind_reference, auth_url, auth_state, return_to, login_id, ended_by, created_at, updated_at) `
+		rest = `'A1', u, 'BOOST', 3, 3, 1, '', f, '', '', '', '', '', '', 1000 + n, 1000 + n FROM `
+	)
+	statements := map[string][]string{
+		"SQLite": {columns + `SELECT 'REQ-' || n, ` + rest + `(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c
+			WHERE n < 20000) SELECT n, 'user-' || (n / 2) AS u, 'print-' || n AS f FROM c)`, "ANALYZE"},
+		"PostgreSQL": {columns + `SELECT ('REQ-' || n)::bytea, ` + rest + `(SELECT n, 'user-' || (n / 2) AS u,
+			'print-' || n AS f FROM generate_series(1, 20000) n) s`, "ANALYZE codegrant_tokens"},
+		"MariaDB": {columns + `SELECT CONCAT('REQ-', n), ` + rest + `(SELECT seq AS n, CONCAT('user-', seq DIV 2) AS u,
+			CONCAT('print-', seq) AS f FROM seq_1_to_20000) s`, "ANALYZE TABLE codegrant_tokens"},
+	}
+	for _, statement := range statements[s.name] {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+}
+
+// plan returns the lines of EXPLAIN, each with the names of its columns.
+func plan(t *testing.T, s server, db *sql.DB, r recorded) []map[string]string {
+	t.Helper()
+	explain := "EXPLAIN "
+	if s.name == "SQLite" {
+		explain = "EXPLAIN QUERY PLAN "
+	}
+	rows, err := db.QueryContext(t.Context(), explain+r.query, r.args...)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	names, err := rows.Columns()
+	require.NoError(t, err)
+	var found []map[string]string
+	for rows.Next() {
+		texts, into := make([]sql.NullString, len(names)), make([]any, len(names))
+		for i := range texts {
+			into[i] = &texts[i]
+		}
+		require.NoError(t, rows.Scan(into...))
+		line := map[string]string{}
+		for i, name := range names {
+			line[name] = texts[i].String
+		}
+		found = append(found, line)
+	}
+	require.NoError(t, rows.Err())
+	return found
+}
+
+func TestEveryLookUpIsByAnIndexAndNeedsNoSorting(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s server) {
+		dsn := s.create(t)
+		db := s.open(t, dsn)
+		s.migrated(t, db)
+		fill(t, s, db)
+		recording, recorder := s.record(t, dsn)
+		store := s.migrated(t, recording)
+		lookUp := func(ctx context.Context, store codegrant.TokenStore) error {
+			_, get := store.Get(ctx, "REQ-77")
+			_, byFingerprint := store.ByFingerprint(ctx, "print-77")
+			found, byUser := store.ByUser(ctx, "A1", "user-77")
+			require.Len(t, found, 2)
+			_, unsettled := store.Unsettled(ctx, time.Now(), 100)
+			return errors.Join(get, byFingerprint, byUser, unsettled)
+		}
+		require.NoError(t, lookUp(t.Context(), store))
+		page, err := store.List(t.Context(), "REQ-77", 10)
+		require.NoError(t, err)
+		require.Len(t, page, 10)
+		require.NoError(t, store.InTx(t.Context(), lookUp))
+
+		require.Len(t, recorder.found, 9)
+		for _, r := range recorder.found {
+			for _, line := range plan(t, s, db, r) {
+				switch s.name {
+				case "SQLite":
+					require.Regexp(t, "^SEARCH codegrant_tokens USING (INDEX|COVERING INDEX)", line["detail"], r.query)
+				case "PostgreSQL":
+					require.NotRegexp(t, "Seq Scan|Sort", line["QUERY PLAN"], r.query)
+				case "MariaDB":
+					require.NotEmpty(t, line["key"], r.query)
+					require.NotContains(t, []string{"ALL", "index"}, line["type"], r.query)
+					require.NotContains(t, line["Extra"], "filesort", r.query)
+				}
+			}
+			if s.name == "PostgreSQL" {
+				var text strings.Builder
+				for _, line := range plan(t, s, db, r) {
+					text.WriteString(line["QUERY PLAN"])
+				}
+				require.Contains(t, text.String(), "Index Scan", r.query)
+			}
+		}
+	})
+}
