@@ -219,6 +219,24 @@ func TestUnbindEndpoint(t *testing.T) {
 		require.NoError(t, err, "asking again repeats the request")
 		require.Equal(t, codegrant.StatusUnbound, s.get(t, token.ID).Status)
 	})
+	t.Run("a failing hook does not undo it", func(t *testing.T) {
+		t.Parallel()
+		fail := false
+		s := newShop(t, withConfig(func(c *codegrant.Config) {
+			c.OnToken = func(context.Context, codegrant.Change) error {
+				if fail {
+					return errStore
+				}
+				return nil
+			}
+		}))
+		token := s.connect(t, "ann")
+		fail = true
+		a := s.submit(t, "ann", "/unbind", url.Values{"id": {token.ID}}, acceptJSON...)
+		require.Equal(t, 200, a.Code)
+		require.Equal(t, "unbound", a.json(t)["status"])
+		require.Less(t, s.get(t, token.ID).Handled, codegrant.StatusUnbound, "the hook is owed")
+	})
 	t.Run("an agreement that is over already is over", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.SilentWallets = []string{"GCash"} }))

@@ -18,7 +18,7 @@ const (
 	KindPayment           Kind = "payment"
 	KindRefund            Kind = "refund"
 
-	// KindTokenGone is never notified: it is what a query finds out.
+	// KindTokenGone is what a query finds out; no documented notifyType says it.
 	KindTokenGone Kind = "token_gone"
 )
 

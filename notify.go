@@ -78,7 +78,7 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 			return nil
 		}
 		return k.runHook(ctx, "refund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *n.Refund) })
-	case KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant:
+	case KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant, KindTokenGone:
 		return k.applyToken(ctx, n, id)
 	}
 	return k.unknown(ctx, n)
@@ -269,13 +269,14 @@ func answerNotification(w http.ResponseWriter, err error) {
 // pathID returns the record id in the URL: the wildcard {id} where a pattern
 // has one, else what follows the endpoint's name.
 func pathID(r *http.Request) string {
-	if id := r.PathValue("id"); id != "" {
-		return id
+	id := r.PathValue("id")
+	if id == "" {
+		id = path.Base(r.URL.Path)
 	}
-	if id := path.Base(r.URL.Path); isRecordID(id) {
-		return id
+	if !isRecordID(id) {
+		return ""
 	}
-	return ""
+	return id
 }
 
 // restoreBody gives the next handler the body that was read.

@@ -34,7 +34,7 @@ func (k *Kit) Return() http.Handler {
 			return
 		}
 		query := r.URL.Query()
-		if code := query.Get("authCode"); code != "" && t.Status < StatusActive {
+		if code := query.Get("authCode"); code != "" && t.Status < StatusActive && r.Method == http.MethodGet {
 			if _, err := k.applyAuthCode(r.Context(), t, code, query.Get("authState")); err != nil {
 				// The notification may still bring the token.
 				k.reject(r.Context(), "return", err, slog.Any("token", t))

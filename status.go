@@ -66,6 +66,10 @@ func (k *Kit) Status() http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
 		defer cancel()
 		if id := r.PathValue("id"); id != "" {
+			if !isRecordID(id) {
+				writeJSONError(w, &Error{Op: "status", Code: ErrNotFound})
+				return
+			}
 			t, err := k.ownToken(ctx, "status", userID, id)
 			if err != nil {
 				writeJSONError(w, err)

@@ -17,8 +17,9 @@ type UnbindParams struct {
 // unbinding first, so that no new charge starts, and asks the gateway then. It
 // is what [Kit.Unbind] does, without HTTP.
 //
-// nil means that the token is unbound, also when it was already. A signed
-// refusal is a [*GatewayError]; when the gateway's answer is lost the error
+// nil means that the token is unbound, also when it was already; beside an
+// error of the hook or the store the returned status tells how far it came. A
+// signed refusal is a [*GatewayError]; when the gateway's answer is lost the error
 // matches [ErrOutcomeUnknown]. In both cases the token stays unbinding, and
 // calling again repeats the same request. Another user's token matches
 // [ErrNotOwner], a sign-up that never had a token [ErrNoToken]. It does not
@@ -50,10 +51,10 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 	t, err = k.advance(ctx, op, t.ID, func(t Token) (Token, bool) {
 		return Transition(t, Notification{Kind: kind, Token: t.Value}, k.now())
 	})
-	if err != nil {
-		k.reject(ctx, op, err, slog.Any("token", t))
-	}
 	if sendErr != nil {
+		if err != nil {
+			k.reject(ctx, op, err, slog.Any("token", t))
+		}
 		return t, sendErr
 	}
 	return t, err
@@ -133,11 +134,14 @@ func (k *Kit) Unbind() http.Handler {
 		status := http.StatusOK
 		if err != nil {
 			k.reject(r.Context(), "unbind", err, slog.Any("token", t))
-			if t.Status != StatusUnbinding || !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrUnreachable) {
-				k.answerError(w, r, err)
-				return
-			}
+		}
+		switch {
+		case err == nil || t.Status == StatusUnbound: // a hook may still be owed
+		case t.Status == StatusUnbinding && !errors.Is(err, ErrRefused):
 			status = http.StatusAccepted
+		default:
+			k.answerError(w, r, err)
+			return
 		}
 		if wantsJSON(r) {
 			writeJSON(w, status, tokenView{ID: t.ID, Wallet: t.Wallet, Status: t.Status})
