@@ -27,7 +27,7 @@ const hidden = "SENTINEL-hidden-value"
 // requireHidden looks for the hidden value in every spelling fmt has.
 func requireHidden(t testing.TB, text, how string) {
 	t.Helper()
-	decimal := strings.Trim(fmt.Sprint([]byte(hidden)), "[]")
+	decimal := strings.Trim(fmt.Sprintf("%d", []byte(hidden)), "[]")
 	for _, form := range []string{
 		hidden, "SENTINEL", hex.EncodeToString([]byte(hidden)), strings.ToUpper(hex.EncodeToString([]byte(hidden))),
 		fmt.Sprintf("% x", hidden), fmt.Sprintf("%# x", hidden), fmt.Sprintf("%U", []rune(hidden)), decimal,

@@ -66,7 +66,6 @@ func (s *street) withoutScripts(t *testing.T) {
 	p.press("#continue")
 	order := p.buys("mug")
 	p.sees(state(order, "waiting"))
-	p.goes("/orders")
 	p.sees(state(order, "paid"))
 	p.look("order-paid")
 }

@@ -25,6 +25,8 @@
 // these two, testing/synctest runs the whole 12-hour retry schedule in no time;
 // [Config.Scale] shortens it for people who watch.
 //
+// [Gateway.Snapshot] and [Gateway.Restore] carry a demonstration over a restart.
+//
 // A browser finds the consent page at authUrl, the user's agreements at
 // /wallet, and the operator's books at /ledger.
 //

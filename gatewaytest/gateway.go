@@ -30,6 +30,7 @@ type Gateway struct {
 	busy       int
 	closed     bool
 	timers     map[*time.Timer]struct{}
+	source     *rand.PCG // of random
 	random     *rand.Rand
 	faults     []*Fault
 	holding    bool
@@ -66,7 +67,7 @@ func New(cfg Config) *Gateway {
 		accounts:  cfg.accounts(),
 		client:    cfg.HTTPClient,
 		timers:    make(map[*time.Timer]struct{}),
-		random:    rand.New(rand.NewPCG(seed, 0)),
+		source:    rand.NewPCG(seed, 0),
 		byState:   make(map[string]*agreement),
 		byRequest: make(map[key]*agreement),
 		byToken:   make(map[key]*agreement),
@@ -89,6 +90,7 @@ func New(cfg Config) *Gateway {
 			"/v4/authorization/list":        OpList,
 		},
 	}
+	g.random = rand.New(g.source)
 	g.idle = sync.NewCond(&g.mu)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	if g.client == nil {

@@ -50,7 +50,6 @@ type notice struct {
 	message message
 	// plain is the whole body of a notification without an envelope.
 	plain []byte
-	salt  string
 	// retries is how many steps of the schedule have been used.
 	retries int
 	charge  *charge
@@ -162,7 +161,7 @@ func (g *Gateway) notice(op Op, accountID, subject, url, code string, content an
 		Description: describe(code),
 		BizContent:  string(encode(content)),
 	}.signed(account.Salt, g.cfg.SignType)
-	n := &notice{message: m, salt: account.Salt}
+	n := &notice{message: m}
 	n.ID = len(g.notices) + 1
 	n.Op = op
 	n.AccountID = accountID

@@ -1,4 +1,4 @@
-package main
+package cornershop
 
 import (
 	"slices"
@@ -6,16 +6,16 @@ import (
 	"github.com/codegrant/codegrant"
 )
 
-// product is something on sale.
-type product struct {
+// Product is something on sale.
+type Product struct {
 	SKU, Name, About string
 	prices           map[string]int64 // minor units by currency
 }
 
 // catalog has a price for each product in the usual currency of every wallet,
 // so that any wallet can buy anything.
-func catalog() []product {
-	return []product{
+func catalog() []Product {
+	return []Product{
 		{"tea", "Jasmine tea", "Loose leaf, 100 g", map[string]int64{
 			"HKD": 48_00, "PHP": 350_00, "IDR": 95_000_00, "MYR": 28_00, "KRW": 8_500, "THB": 215_00, "AUD": 9_50}},
 		{"mug", "Stoneware mug", "Holds 350 ml", map[string]int64{
@@ -27,17 +27,17 @@ func catalog() []product {
 	}
 }
 
-func findProduct(sku string) (product, bool) {
+func findProduct(sku string) (Product, bool) {
 	all := catalog()
-	i := slices.IndexFunc(all, func(p product) bool { return p.SKU == sku })
+	i := slices.IndexFunc(all, func(p Product) bool { return p.SKU == sku })
 	if i < 0 {
-		return product{}, false
+		return Product{}, false
 	}
 	return all[i], true
 }
 
 // price is what p costs for people who pay with w.
-func (p product) price(w codegrant.Wallet) codegrant.Amount {
+func (p Product) price(w codegrant.Wallet) codegrant.Amount {
 	currency := currencyOf(w)
 	return codegrant.Amount{Minor: p.prices[currency], Currency: currency}
 }

@@ -1,4 +1,4 @@
-package main
+package cornershop
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package main
+package cornershop
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ type pages map[string]*template.Template
 
 func parsePages() (pages, error) {
 	functions := template.FuncMap{
-		"at": func(t time.Time) string { return t.Format("2 Jan 2006, 15:04:05") },
+		"at": func(t time.Time) string { return t.Local().Format("2 Jan 2006, 15:04:05") },
 	}
 	parsed := make(pages)
 	for _, name := range []string{"login", "home", "wallets", "orders", "return", "message"} {
@@ -61,11 +61,11 @@ func notices(name string) string {
 }
 
 // show writes a page.
-func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+func (s *Shop) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	p.Notice = notices(r.URL.Query().Get("m"))
-	if found, ok := s.sessions.find(r); ok {
-		p.Name = found.Name
-		p.WalletApp = s.gatewayURL + "/wallet?user=" + found.UserID
+	if user := s.visitor(r); user.ID != "" {
+		p.Name = user.Name
+		p.WalletApp = s.gatewayURL + "/wallet?user=" + user.UserID
 	}
 	var out bytes.Buffer
 	if err := s.pages[name].ExecuteTemplate(&out, "layout", p); err != nil {
@@ -90,12 +90,12 @@ func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name str
 
 // homeItem is a product with the number of the order that its button places.
 type homeItem struct {
-	product
+	Product
 	Price   codegrant.Amount
 	OrderID string
 }
 
-func (s *shop) home(w http.ResponseWriter, r *http.Request) {
+func (s *Shop) home(w http.ResponseWriter, r *http.Request) {
 	user := sessionOf(r)
 	tokens, err := s.kit.Tokens(r.Context(), user.UserID)
 	if err != nil {
@@ -123,17 +123,21 @@ func (s *shop) home(w http.ResponseWriter, r *http.Request) {
 	}
 	slices.Sort(c.Wallets)
 	for _, p := range catalog() {
-		c.Items = append(c.Items, homeItem{p, p.price(c.Wallet), newOrderID(s.orderKey, user.ID, p.SKU, c.Wallet)})
+		c.Items = append(c.Items, homeItem{p, p.price(c.Wallet), newOrderID(user, p.SKU, c.Wallet)})
 	}
 	s.show(w, r, http.StatusOK, "home", page{Title: "Shop", Nav: "home", Content: c})
 }
 
-func (s *shop) orderHistory(w http.ResponseWriter, r *http.Request) {
-	orders := s.orders.of(sessionOf(r).UserID)
+func (s *Shop) orderHistory(w http.ResponseWriter, r *http.Request) {
+	orders, err := s.orders.ByUser(r.Context(), sessionOf(r).UserID)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
 	s.show(w, r, http.StatusOK, "orders", page{
 		Title: "Orders", Nav: "orders", Content: orders,
-		Live: slices.ContainsFunc(orders, func(o order) bool {
-			return (o.State == waiting || o.State == refunding) && o.Unknown == nil
+		Live: slices.ContainsFunc(orders, func(o Order) bool {
+			return (o.State == Waiting || o.State == Refunding) && !o.Unknown
 		}),
 	})
 }
@@ -141,22 +145,22 @@ func (s *shop) orderHistory(w http.ResponseWriter, r *http.Request) {
 // problem is what the error page says: what happened, and what to do.
 type problem struct{ Title, Text, Target, Link string }
 
-func (s *shop) fail(w http.ResponseWriter, r *http.Request, status int, p problem) {
+func (s *Shop) fail(w http.ResponseWriter, r *http.Request, status int, p problem) {
 	s.show(w, r, status, "message", page{Title: p.Title, Content: p})
 }
 
-func (s *shop) notFound(w http.ResponseWriter, r *http.Request) {
+func (s *Shop) notFound(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, http.StatusNotFound, problem{
 		"There is nothing here", "The address is wrong, or it belongs to another account.", "/", "Go to the shop"})
 }
 
-func (s *shop) crossOrigin(w http.ResponseWriter, r *http.Request) {
+func (s *Shop) crossOrigin(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, http.StatusForbidden, problem{
 		"Not from this shop", "For your safety this can only be started from the shop’s own pages. Nothing was changed.",
 		"/", "Go to the shop"})
 }
 
-func (s *shop) broken(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Shop) broken(w http.ResponseWriter, r *http.Request, err error) {
 	s.log.Error("shop: page", "error", err)
 	s.fail(w, r, http.StatusServiceUnavailable, problem{
 		"Something went wrong", "It is our fault, not yours, and nothing was charged. Please try again in a minute.",
@@ -164,7 +168,7 @@ func (s *shop) broken(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // kitErrorPage is Config.ErrorPage: the kit's errors in the shop's look.
-func (s *shop) kitErrorPage(w http.ResponseWriter, r *http.Request, status int, code codegrant.Code) {
+func (s *Shop) kitErrorPage(w http.ResponseWriter, r *http.Request, status int, code codegrant.Code) {
 	p := problem{Target: "/wallets", Link: "Back to wallets"}
 	switch code {
 	case codegrant.ErrUnauthenticated:

@@ -1,10 +1,8 @@
-package main
+package cornershop
 
 import (
-	"context"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/codegrant/codegrant"
@@ -65,8 +63,13 @@ func statusText(t codegrant.Token) string {
 	return "No longer valid: the wallet does not know it any more"
 }
 
-func (s *shop) wallets(w http.ResponseWriter, r *http.Request) {
+func (s *Shop) wallets(w http.ResponseWriter, r *http.Request) {
 	tokens, err := s.kit.Tokens(r.Context(), sessionOf(r).UserID)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	news, err := s.news.Latest(r.Context(), sessionOf(r).UserID)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -79,18 +82,18 @@ func (s *shop) wallets(w http.ResponseWriter, r *http.Request) {
 		}),
 		Content: struct {
 			Rows []walletRow
-			News []news
-		}{rows, s.news.of(sessionOf(r).UserID)},
+			News []NewsItem
+		}{rows, news},
 	})
 }
 
 // noWallet answers a purchase without a connected wallet.
-func (s *shop) noWallet(w http.ResponseWriter, r *http.Request) {
+func (s *Shop) noWallet(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/wallets?m=connect", http.StatusSeeOther)
 }
 
 // returnPage is Config.ReturnPage: where the wallet sends the browser back to.
-func (s *shop) returnPage(w http.ResponseWriter, r *http.Request, t codegrant.Token) {
+func (s *Shop) returnPage(w http.ResponseWriter, r *http.Request, t codegrant.Token) {
 	c := struct{ Wallet, Status, Title, Text, Link, Target string }{
 		Wallet: string(t.Wallet), Status: t.Status.String(), Link: "Back to wallets", Target: "/wallets",
 	}
@@ -113,59 +116,4 @@ func (s *shop) returnPage(w http.ResponseWriter, r *http.Request, t codegrant.To
 		c.Title, c.Text = c.Wallet+" is not connected", statusText(t)+". Connect it again to pay with it."
 	}
 	s.show(w, r, http.StatusOK, "return", page{Title: c.Title, Nav: "wallets", Live: live, Content: c})
-}
-
-// onToken is Config.OnToken. A real shop would write a mail here.
-func (s *shop) onToken(_ context.Context, c codegrant.Change) error {
-	t := c.Token
-	text := ""
-	switch t.Status {
-	case codegrant.StatusFailed:
-		text = string(t.Wallet) + " was not connected"
-	case codegrant.StatusActive:
-		text = string(t.Wallet) + " was connected"
-	case codegrant.StatusUnbound:
-		text = string(t.Wallet) + " was disconnected"
-		if t.EndedBy == codegrant.EndedByUser {
-			text += " in the wallet"
-		}
-	default:
-		return nil
-	}
-	s.news.add(t.UserID, news{Key: t.ID + t.Status.String(), Text: text, At: time.Now()})
-	return nil
-}
-
-// news is one thing that happened to a user's wallets.
-type news struct {
-	Key  string // the same thing has the same key: hooks may be called again
-	Text string
-	At   time.Time
-}
-
-const maxNews = 5
-
-// newsBook keeps the latest news of each user.
-type newsBook struct {
-	mu     sync.Mutex
-	byUser map[string][]news
-}
-
-func newNewsBook() *newsBook { return &newsBook{byUser: make(map[string][]news)} }
-
-func (b *newsBook) add(userID string, n news) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	list := b.byUser[userID]
-	if slices.ContainsFunc(list, func(known news) bool { return known.Key == n.Key }) {
-		return
-	}
-	list = slices.Insert(list, 0, n)
-	b.byUser[userID] = list[:min(len(list), maxNews)]
-}
-
-func (b *newsBook) of(userID string) []news {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.byUser[userID])
 }

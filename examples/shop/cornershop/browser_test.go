@@ -1,4 +1,4 @@
-package main
+package cornershop
 
 import (
 	"fmt"
@@ -11,37 +11,54 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant/gatewaytest"
+	"github.com/codegrant/codegrant/memstore"
 )
 
 // street is a shop with the simulator that it talks to.
 type street struct {
 	t       *testing.T
-	shop    *shop
+	shop    *Shop
 	url     string
 	gateway *gatewaytest.Server
+	store   *memstore.Store
+	routes  atomic.Value // of the shop, which may be another one by now
 }
 
 func newStreet(t *testing.T, cfg gatewaytest.Config) *street {
 	t.Helper()
 	gateway := gatewaytest.NewServer(cfg)
 	server := httptest.NewUnstartedServer(nil)
-	s, err := newShop("http://"+server.Listener.Addr().String(), gateway.URL, slog.New(slog.DiscardHandler))
+	store := memstore.New()
+	s, err := newShop("http://"+server.Listener.Addr().String(), gateway.URL, store)
 	require.NoError(t, err)
 	s.retryAfter = []time.Duration{0, 0}
-	server.Config.Handler = s.routes()
+	made := &street{t: t, shop: s, url: "http://" + server.Listener.Addr().String(), gateway: gateway, store: store}
+	made.routes.Store(s.Routes())
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		made.routes.Load().(http.Handler).ServeHTTP(w, r)
+	})
 	server.Start()
 	t.Cleanup(func() {
-		s.close()
+		s.Close()
 		gateway.Close()
 		server.Close()
 	})
-	return &street{t: t, shop: s, url: server.URL, gateway: gateway}
+	return made
+}
+
+// newShop returns a shop that keeps everything in memory.
+func newShop(baseURL, gatewayURL string, store *memstore.Store) (*Shop, error) {
+	return New(Config{
+		BaseURL: baseURL, GatewayURL: gatewayURL, Store: store, Log: slog.New(slog.DiscardHandler),
+		Orders: NewOrderBook(), Sessions: NewSessionBook(), News: NewNewsBook(),
+	})
 }
 
 // settled waits until nobody is doing anything any more.
