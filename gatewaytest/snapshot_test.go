@@ -98,12 +98,16 @@ func TestRestoreGoesOnDelivering(t *testing.T) {
 		time.Sleep(15 * time.Second) // three attempts; the next one in 3 minutes
 		s = s.restarted(gatewaytest.Config{})
 		require.Empty(t, s.received())
+		s.answers = always(status(503))
+		time.Sleep(5 * time.Minute)
+		s = s.restarted(gatewaytest.Config{})
 		time.Sleep(time.Hour)
 		require.Len(t, s.received(), 1)
 		n := s.gateway.Notifications()[0]
 		require.True(t, n.Delivered)
-		require.Len(t, n.Attempts, 4)
+		require.Len(t, n.Attempts, 5)
 		require.Equal(t, start.Add(3*time.Minute+10*time.Second), n.Attempts[3].At.Local())
+		require.Equal(t, start.Add(13*time.Minute+10*time.Second), n.Attempts[4].At.Local(), "the schedule goes on where it was")
 	})
 }
 
