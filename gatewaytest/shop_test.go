@@ -26,6 +26,7 @@ type shop struct {
 	mu      sync.Mutex
 	inbox   []string
 	answers []func(http.ResponseWriter, *http.Request)
+	next    []func(http.ResponseWriter, *http.Request) // answers of the shop after a restart
 }
 
 func newShop(t *testing.T, cfg gatewaytest.Config) *shop {

@@ -27,6 +27,7 @@ func (s *shop) restarted(cfg gatewaytest.Config) *shop {
 	saved := snapshotOf(s.t, s.gateway)
 	s.gateway.Close()
 	next := newShop(s.t, cfg)
+	next.answers = s.next
 	require.NoError(s.t, next.gateway.Restore(strings.NewReader(saved)))
 	return next
 }
@@ -96,9 +97,9 @@ func TestRestoreGoesOnDelivering(t *testing.T) {
 		start := time.Now()
 		s.signUp(nil)
 		time.Sleep(15 * time.Second) // three attempts; the next one in 3 minutes
+		s.next = always(status(503)) // what the shop answers after the next restart
 		s = s.restarted(gatewaytest.Config{})
 		require.Empty(t, s.received())
-		s.answers = always(status(503))
 		time.Sleep(5 * time.Minute)
 		s = s.restarted(gatewaytest.Config{})
 		time.Sleep(time.Hour)
