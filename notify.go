@@ -101,7 +101,12 @@ func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
 	if err != nil {
 		return err
 	}
-	after, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	after := t
+	// Three of four deliveries may be repetitions. As status only rises, what
+	// the record shows already needs no lock, no transaction and no save.
+	if _, changes := Transition(t, n, k.now()); changes || t.Handled < t.Status {
+		after, err = k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	}
 	if err == nil && n.Kind == KindSignedUp && !concerns(after, n) {
 		// A second token of one sign-up gets a record of its own: neither is
 		// lost, and each ends by its own unbinding.
