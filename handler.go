@@ -42,8 +42,9 @@ type Config struct {
 	// OnRefund is the same for refunds.
 	OnRefund func(context.Context, RefundNotification) error
 	// OnUnknown is called for validly signed notifications that the kit has no
-	// use for: a type outside the table, or no record that fits. An error
-	// means: deliver again.
+	// use for: a type outside the table, or a sign-up or an unbinding that fits
+	// no record. An error means: deliver again. Without it the first are
+	// accepted and the others are delivered again, for half a day.
 	OnUnknown func(context.Context, Notification) error
 
 	// NotifyTypes adds to [DefaultNotifyTypes], or overrides it.

@@ -167,8 +167,9 @@ func (k *Kit) unmatched(ctx context.Context, n Notification) error {
 		return k.adopt(ctx, n)
 	}
 	k.note(ctx, "notify", ErrUnmatched, slog.String("kind", string(n.Kind)))
-	if k.cfg.OnUnknown == nil && n.Kind == KindSignedUp {
-		// Somebody's token: the gateway's schedule keeps it for half a day.
+	if k.cfg.OnUnknown == nil {
+		// Somebody's token or its end, whose record may be on its way to this
+		// replica of the database: the gateway delivers again for half a day.
 		return &Error{Op: "notify", Code: ErrUnmatched}
 	}
 	return k.unknown(ctx, n)

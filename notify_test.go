@@ -411,8 +411,10 @@ func TestWhichRecordANotificationConcerns(t *testing.T) {
 	t.Run("a success of nobody is kept at the gateway where no hook takes it", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t, withConfig(func(c *codegrant.Config) { c.OnUnknown = nil }))
-		body := s.gateway.SignedBody(bizOf(created, "", "", tokenValue), nil)
-		require.Equal(t, 503, s.deliver(t, "", body).Code)
+		for _, kind := range []string{created, endedByUser} {
+			body := s.gateway.SignedBody(bizOf(kind, "", "", tokenValue), nil)
+			require.Equal(t, 503, s.deliver(t, "", body).Code)
+		}
 	})
 }
 

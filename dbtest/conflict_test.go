@@ -341,3 +341,32 @@ func TestReadingAnAbsentRecordHoldsUpNobody(t *testing.T) {
 		}))
 	})
 }
+
+// What a deadlock does to a transaction of MySQL, done on purpose: it is over,
+// the connection goes on, and the hook has passed over the error.
+func TestAHookThatPassesOverADeadlockSavesNothing(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s server) {
+		if s.dialect != sqlstore.MySQL {
+			t.Log("elsewhere a transaction that failed refuses everything that follows")
+			return
+		}
+		db := s.open(t, s.create(t))
+		store := s.migrated(t, db)
+		_, err := db.ExecContext(t.Context(), "CREATE TABLE merchant_rows (id VARCHAR(9) PRIMARY KEY)")
+		require.NoError(t, err)
+		require.NoError(t, store.Save(t.Context(), token("a")))
+		err = store.InTx(t.Context(), func(ctx context.Context, tx codegrant.TokenStore) error {
+			own, _ := sqlstore.Tx(ctx)
+			_, err := own.ExecContext(ctx, "INSERT INTO merchant_rows (id) VALUES ('row')")
+			require.NoError(t, err)
+			_, err = own.ExecContext(ctx, "ROLLBACK")
+			require.NoError(t, err)
+			return touch(ctx, tx, "a")
+		})
+		require.ErrorIs(t, err, codegrant.ErrConflict)
+		got, err := store.Get(t.Context(), "a")
+		require.NoError(t, err)
+		require.EqualValues(t, 1, got.Revision)
+	})
+}

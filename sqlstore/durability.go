@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 )
 
@@ -53,8 +54,35 @@ func (s *Store) CheckDurability(ctx context.Context) ([]string, error) {
 		if values[1] == "1" && values[2] != "1" {
 			report("sync_binlog", values[2], "a crash of the machine may lose the last commits in the binary log")
 		}
+		cluster, err := s.clusterSettings(ctx)
+		if err != nil {
+			return weak, err
+		}
+		// Bit 1 makes reads wait for what other nodes have committed.
+		if wait, _ := strconv.Atoi(cluster["wsrep_sync_wait"]); cluster["wsrep_on"] == "ON" && wait&1 == 0 {
+			report("wsrep_sync_wait", cluster["wsrep_sync_wait"],
+				"another node may not see a sign-up yet when its notification arrives; set it to 1")
+		}
 	}
 	return weak, nil
+}
+
+// clusterSettings returns Galera's settings of this session, none without it.
+func (s *Store) clusterSettings(ctx context.Context) (map[string]string, error) {
+	rows, err := s.db.QueryContext(ctx, galera)
+	if err != nil {
+		return nil, s.wrap(ctx, "durability", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err has told already
+	settings := make(map[string]string)
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		settings[name] = value
+	}
+	return settings, rows.Err()
 }
 
 // durability returns the columns of the query, as texts.

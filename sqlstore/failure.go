@@ -66,6 +66,9 @@ func (d Dialect) describe(err error) string {
 			return known.Error()
 		}
 	}
+	if text := err.Error(); text == "invalid connection" { // go-sql-driver's, for a server that went away
+		return text
+	}
 	return fmt.Sprintf("%T", err)
 }
 
@@ -94,7 +97,8 @@ func (d Dialect) classify(err error) class {
 	case "postgresql 40001", "postgresql 40P01", "postgresql 55P03",
 		// MySQL: deadlock, lock wait timeout, snapshot too old (MariaDB's
 		// innodb_snapshot_isolation), definition changed, prepare again.
-		"mysql 1213", "mysql 1205", "mysql 1020", "mysql 1412", "mysql 1615",
+		// And, from the guard alone, that the savepoint is gone.
+		"mysql 1213", "mysql 1205", "mysql 1020", "mysql 1412", "mysql 1615", "mysql 1305",
 		// SQLite: BUSY, LOCKED.
 		"sqlite 5", "sqlite 6":
 		return lost

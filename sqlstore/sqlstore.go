@@ -19,6 +19,12 @@
 // once and be killed at any moment. Those who run a migration tool of their own
 // get the same files from [Migrations].
 //
+// # Clusters
+//
+// A Galera cluster may be written to on all nodes. Set wsrep_sync_wait=1 in the
+// connection string: without it a node may not know a record yet that another
+// has saved.
+//
 // # Drivers
 //
 // Tested with github.com/jackc/pgx/v5/stdlib, github.com/go-sql-driver/mysql

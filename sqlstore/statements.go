@@ -46,9 +46,18 @@ const (
 	forUpdate    = " FOR UPDATE"
 	lockDatabase = "UPDATE codegrant_tokens SET revision = revision WHERE 1 = 0"
 
+	// On MySQL a deadlock ends the transaction, and what comes after it on the
+	// same connection is kept at once. A hook that passes over that error would
+	// have its own writes undone and the token saved; the savepoint is gone then,
+	// and releasing it before the first save says so.
+	setGuard     = "SAVEPOINT codegrant_guard"
+	releaseGuard = "RELEASE SAVEPOINT codegrant_guard"
+
 	durabilitySQLite     = "SELECT synchronous, journal_mode FROM pragma_synchronous, pragma_journal_mode"
 	durabilityPostgreSQL = "SELECT COALESCE(current_setting('synchronous_commit', true), ''), " +
 		"COALESCE(current_setting('fsync', true), '')"
+	// galera finds nothing on a server that knows no Galera.
+	galera          = "SHOW VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_sync_wait')"
 	durabilityMySQL = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
 )
 
@@ -60,19 +69,20 @@ type statements struct {
 	insert, update                               string
 	get, byFingerprint, byUser, unsettled, list  string
 	getLocked, byFingerprintLocked, byUserLocked string
-	lock                                         string // empty where FOR UPDATE does it
+	begun                                        string // first in a transaction; may be empty
+	releaseGuard                                 string // before its first save; may be empty
 	durability                                   string
 	createVersion, insertVersion, schemaVersion  string
 }
 
 func newStatements(d Dialect, prefix string) statements {
-	locked, lock, durability := forUpdate, "", durabilityPostgreSQL
+	locked, begun, release, durability := forUpdate, "", "", durabilityPostgreSQL
 	onConflict := func(key string) string { return fmt.Sprintf(onConflict, key) }
 	switch d {
 	case SQLite:
-		locked, lock, durability = "", lockDatabase, durabilitySQLite
+		locked, begun, durability = "", lockDatabase, durabilitySQLite
 	case MySQL:
-		durability = durabilityMySQL
+		begun, release, durability = setGuard, releaseGuard, durabilityMySQL
 		onConflict = func(string) string { return "" }
 	}
 	// Both take the fields and the id; the update also the revision that it
@@ -93,7 +103,8 @@ func newStatements(d Dialect, prefix string) statements {
 		get: adapt(getToken), byFingerprint: adapt(byFingerprint), byUser: adapt(byUser),
 		unsettled: adapt(unsettled), list: adapt(listTokens),
 		getLocked: adapt(getToken + locked), byFingerprintLocked: adapt(byFingerprint + locked),
-		byUserLocked: adapt(byUser + locked), lock: adapt(lock), durability: durability,
+		byUserLocked: adapt(byUser + locked), begun: adapt(begun), releaseGuard: adapt(release),
+		durability:    durability,
 		createVersion: adapt(createVersion), insertVersion: adapt(insertVersion + onConflict("version")),
 		schemaVersion: adapt(schemaVersion),
 	}

@@ -26,6 +26,11 @@ func (s *Store) Save(ctx context.Context, t codegrant.Token) error {
 	if err := s.check(t); err != nil {
 		return err
 	}
+	if tx := s.joined(ctx); tx != nil {
+		if err := tx.whole(ctx); err != nil {
+			return err
+		}
+	}
 	query, args := s.sql.insert, append(fieldsOf(t), s.key(t.ID))
 	if t.Revision != 1 {
 		// The revision always changes, so MySQL counts the row whether or not

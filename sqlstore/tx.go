@@ -14,7 +14,9 @@ import (
 // they commit or roll back with the token. The second result is false outside
 // of [Store.InTx].
 //
-// The transaction ends with the hook. Do not commit it, and do not keep it or
+// Return the error of every statement: one that is passed over may have ended
+// the transaction on the server. The transaction ends with the hook. Do not
+// commit it, and do not keep it or
 // the context for a goroutine that outlives the hook.
 func Tx(ctx context.Context) (*sql.Tx, bool) {
 	t, ok := ctx.Value(txKey{}).(*transaction)
@@ -31,8 +33,25 @@ type transaction struct {
 	store *Store
 	tx    *sql.Tx
 
-	mu     sync.Mutex
-	doomed error // why it may not commit, whatever fn returns
+	mu       sync.Mutex
+	doomed   error // why it may not commit, whatever fn returns
+	released bool  // the guard was looked at; see setGuard
+}
+
+// whole makes sure, before the first save, that what came before it is still
+// there to commit.
+func (t *transaction) whole(ctx context.Context) error {
+	t.mu.Lock()
+	done := t.released || t.store.sql.releaseGuard == ""
+	t.released = true
+	t.mu.Unlock()
+	if done {
+		return nil
+	}
+	return t.run(ctx, "save", func(db querier) error {
+		_, err := db.ExecContext(ctx, t.store.sql.releaseGuard)
+		return err
+	})
 }
 
 // joined returns the transaction of ctx if it is one of this database.
@@ -118,7 +137,7 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx codegr
 
 // begin starts a transaction. On SQLite it also takes the lock for writing,
 // because a transaction that reads before it writes fails for good when
-// somebody else has written in between.
+// somebody else has written in between; on MySQL it sets the guard.
 func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
 	options := &sql.TxOptions{}
 	if s.dialect == MySQL {
@@ -127,10 +146,10 @@ func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
 	var tx *sql.Tx
 	err := again(ctx, patience, func() (err error) {
 		tx, err = s.db.BeginTx(ctx, options)
-		if err != nil || s.sql.lock == "" {
+		if err != nil || s.sql.begun == "" {
 			return err
 		}
-		if _, err = tx.ExecContext(ctx, s.sql.lock); err != nil {
+		if _, err = tx.ExecContext(ctx, s.sql.begun); err != nil {
 			_ = tx.Rollback()
 		}
 		return err
