@@ -46,6 +46,7 @@ func TestShopInABrowser(t *testing.T) {
 			"left undecided, then continued":            s.undecided,
 			"without scripts":                           s.withoutScripts,
 			"an empty name":                             s.emptyName,
+			"a merchant without pages of their own":     s.kitPages,
 			"somebody else's return page shows nothing": s.othersReturnPage,
 			"other sites cannot frame a page":           s.framing,
 			"other sites cannot press a button":         s.forgery,
