@@ -29,7 +29,7 @@ type Receipt struct {
 	RequestID   string        // requestId of the charge, or merchantRefundId
 	GatewayID   string        // transactionId or refundId; may be empty
 	TokenID     string        // record that was charged; empty for refunds
-	Amount      Amount        // as asked for
+	Amount      Amount        // as the gateway says, else as asked for
 	Status      PaymentStatus // the gateway's word; empty for a refusal
 	Code        string        // the gateway's code; may be empty
 	Description string        // the gateway's text; escape it before display
@@ -209,6 +209,13 @@ func (k *Kit) receiptOf(s PayResponse, request PayRequest, tokenID string) Recei
 		Amount: request.Amount, Status: s.Status, Code: s.Code, Description: s.Description,
 		ActionType: s.ActionType, ActionURL: s.ActionURL,
 	}
+	// What was asked for now is not what an earlier attempt was about.
+	if s.RequestID != "" {
+		r.RequestID = s.RequestID
+	}
+	if s.Amount.Minor != 0 {
+		r.Amount = s.Amount
+	}
 	r.Outcome = outcomeOf(s.Status)
 	if s.ActionURL != "" && r.Outcome == Succeeded {
 		// PingPong v4, unifiedPay: an action means that the user is not done.
@@ -231,9 +238,9 @@ func outcomeOf(s PaymentStatus) Outcome {
 // doubt marks a token that the gateway says it does not know and asks the
 // gateway about it. Only a confirmation ends it.
 func (k *Kit) doubt(ctx context.Context, tokenID string) {
-	ctx, cancel := k.detached(ctx)
+	saving, cancel := k.detached(ctx)
 	defer cancel()
-	t, err := k.advance(ctx, "charge", tokenID, func(t Token) (Token, bool) {
+	t, err := k.advance(saving, "charge", tokenID, func(t Token) (Token, bool) {
 		if t.Status != StatusActive || !t.DoubtedAt.IsZero() {
 			return t, false
 		}
@@ -242,7 +249,9 @@ func (k *Kit) doubt(ctx context.Context, tokenID string) {
 	})
 	if err == nil {
 		k.note(ctx, "charge", ErrTokenGone, slog.Any("token", t))
-		t, err = k.Refresh(ctx, tokenID)
+		asking, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+		defer cancel()
+		_, err = k.Refresh(asking, tokenID)
 	}
 	if err != nil {
 		k.reject(ctx, "charge", err, slog.Any("token", t))

@@ -210,6 +210,19 @@ func TestALaterAttemptWaitsForTheEarlierOne(t *testing.T) {
 		require.Equal(t, codegrant.Succeeded, receipt.Outcome)
 		require.Equal(t, []string{"order-1"}, s.succeeded())
 	})
+	t.Run("after a success of another amount it says which", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.connect(t, "ann")
+		first, err := s.Charge(t.Context(), attempt(1))
+		require.NoError(t, err)
+		dearer := attempt(2)
+		dearer.Amount.Minor *= 2
+		receipt, err := s.Charge(t.Context(), dearer)
+		require.NoError(t, err)
+		require.Equal(t, first.Amount, receipt.Amount)
+		require.Equal(t, first.RequestID, receipt.RequestID)
+	})
 	t.Run("while the first is in the works it is pending", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.ProcessingFirst = true }))

@@ -134,6 +134,17 @@ func TestASignUpByTheOlderFlowEndsWithTheReturnedCode(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestTheOlderFlowAnswersJSONWithTheNewStatus(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withConfig(func(c *codegrant.Config) { c.OlderFlow = true }))
+	token := s.start(t, "ann")
+	s.gateway.Inject(gatewaytest.Fault{Kind: gatewaytest.DropAll})
+	require.NoError(t, s.gateway.Approve(token.AuthURL))
+	back, err := s.gateway.ReturnURL(token.AuthURL)
+	require.NoError(t, err)
+	require.Equal(t, "active", s.browse(t, "ann", back, acceptJSON...).json(t)["status"])
+}
+
 func TestAReturnedCodeWithAnotherStateAttachesNothing(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, withConfig(func(c *codegrant.Config) { c.OlderFlow = true }))

@@ -189,12 +189,15 @@ func (k *Kit) adopt(ctx context.Context, n Notification) error {
 	case !errors.Is(err, ErrConflict):
 		return k.storeError(ctx, "notify", err)
 	}
-	_, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) {
+	after, err := k.advance(ctx, "notify", t.ID, func(t Token) (Token, bool) {
 		if t.UserID != n.UserID || t.AccountID != n.AccountID {
 			return t, false
 		}
 		return Transition(t, n, k.now())
 	})
+	if err == nil && (after.UserID != n.UserID || after.AccountID != n.AccountID) {
+		return &Error{Op: "notify", Code: ErrUnmatched} // the number is another user's
+	}
 	return err
 }
 

@@ -383,6 +383,14 @@ func TestWhichRecordANotificationConcerns(t *testing.T) {
 		require.Equal(t, codegrant.StatusActive, got.Status)
 		require.Equal(t, "ann", got.UserID)
 	})
+	t.Run("a success under another user's number is not taken for kept", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		a := s.start(t, "ann")
+		body := s.gateway.SignedBody(bizOf(created, a.ID, "bob", tokenValue), nil)
+		require.Equal(t, 503, s.deliver(t, a.ID, body).Code)
+		require.Equal(t, codegrant.StatusPending, s.get(t, a.ID).Status)
+	})
 	t.Run("a second token of one sign-up is kept beside the first", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t)
@@ -439,6 +447,31 @@ func TestUnsignedNotificationsOnlyEverTriggerAQuery(t *testing.T) {
 		got := s.get(t, token.ID)
 		require.Equal(t, codegrant.StatusActive, got.Status)
 		require.NotEqual(t, tokenValue, got.Value.Reveal())
+	})
+}
+
+func TestAQueryThatHangsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, withConfig(func(c *codegrant.Config) { c.QueryUnsigned = true }),
+			withGateway(func(g *gatewaytest.Config) { g.SilentWallets = []string{"GCash"} }))
+		token := s.start(t, "ann")
+		s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpSignUpQuery, Kind: gatewaytest.TimeoutBefore, Times: -1})
+		began := time.Now()
+		hint := []byte(`{"notifyType":"` + created + `","token":"` + tokenValue + `"}`)
+		require.Equal(t, 401, s.deliver(t, token.ID, hint).Code)
+		require.Equal(t, 3*time.Second, time.Since(began))
+
+		require.NoError(t, s.gateway.Approve(token.AuthURL))
+		require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		_, err := s.Charge(ctx, chargeParams("ann", "order-1"))
+		require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown, "there was no time left to ask about the order")
+		require.Equal(t, time.Second, time.Since(began))
+		require.False(t, s.get(t, token.ID).DoubtedAt.IsZero())
+		s.gateway.Close()
 	})
 }
 

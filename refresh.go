@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -13,10 +14,25 @@ import (
 // Refresh asks the gateway, by a signed query, how the record stands and
 // applies the answer as if it had been notified. It returns the record as it
 // is afterwards. Concurrent calls for one record share one query. It matches
-// [ErrDisabled] where [Endpoints.SignUpQuery] is switched off.
+// [ErrDisabled] where [Endpoints.SignUpQuery] is switched off, and [ErrDeadline]
+// when ctx ends first: the query goes on then, and its answer still counts.
 func (k *Kit) Refresh(ctx context.Context, id string) (Token, error) {
-	v, err, _ := k.queries.Do(id, func() (any, error) { return k.refresh(ctx, id) })
-	return v.(Token), err
+	result := k.queries.DoChan(id, func() (_ any, err error) {
+		defer func() {
+			// Not in the caller's goroutine, where net/http would survive it.
+			if p := recover(); p != nil {
+				err = wrap("refresh", ErrStore, fmt.Errorf("panicked with a %T", p))
+			}
+		}()
+		return k.refresh(ctx, id)
+	})
+	select {
+	case r := <-result:
+		t, _ := r.Val.(Token)
+		return t, r.Err
+	case <-ctx.Done():
+		return Token{}, wrap("refresh", ErrDeadline, ctx.Err())
+	}
 }
 
 func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {

@@ -93,8 +93,12 @@ func (k *Kit) resolveRefund(ctx context.Context, request RefundRequest) (Receipt
 }
 
 func refundReceipt(s RefundResponse, request RefundRequest) Receipt {
-	return Receipt{
+	r := Receipt{
 		Outcome: outcomeOf(s.Status), OrderID: request.OrderID, RequestID: request.RefundID, GatewayID: s.GatewayID,
 		Amount: request.Amount, Status: s.Status, Code: s.Code, Description: s.Description,
 	}
+	if s.Amount.Minor != 0 {
+		r.Amount = s.Amount
+	}
+	return r
 }

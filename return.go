@@ -35,9 +35,12 @@ func (k *Kit) Return() http.Handler {
 		}
 		query := r.URL.Query()
 		if code := query.Get("authCode"); code != "" && t.Status < StatusActive && r.Method == http.MethodGet {
-			if _, err := k.applyAuthCode(r.Context(), t, code, query.Get("authState")); err != nil {
+			applied, err := k.applyAuthCode(r.Context(), t, code, query.Get("authState"))
+			if err != nil {
 				// The notification may still bring the token.
 				k.reject(r.Context(), "return", err, slog.Any("token", t))
+			} else {
+				t = applied
 			}
 		}
 		if r.URL.RawQuery != "" && !wantsJSON(r) {
@@ -109,20 +112,12 @@ func (k *Kit) current(ctx context.Context, t Token) Token {
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	done := make(chan Token, 1)
-	go func() {
-		fresh, err := k.Refresh(ctx, t.ID)
-		if err != nil && !errors.Is(err, ErrDisabled) {
-			k.reject(ctx, "return", err, slog.Any("token", t))
-		}
-		done <- fresh
-	}()
-	select {
-	case fresh := <-done:
-		if fresh.ID != "" {
-			return fresh
-		}
-	case <-ctx.Done():
+	fresh, err := k.Refresh(ctx, t.ID)
+	if err != nil && !errors.Is(err, ErrDisabled) {
+		k.reject(ctx, "return", err, slog.Any("token", t))
 	}
-	return t
+	if fresh.ID == "" {
+		return t
+	}
+	return fresh
 }
