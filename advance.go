@@ -23,20 +23,21 @@ type Change struct {
 // processes are changing.
 const maxConflicts = 8
 
-// advance changes the record id by change, saves it, and runs the hook that is
-// then owed. change is called again on a fresh record after a conflict, and
-// returns false to leave the record as it is. The record that is returned is
-// the newest that is known, also beside an error.
-func (k *Kit) advance(ctx context.Context, op, id string, change func(Token) (Token, bool)) (Token, error) {
-	unlock, err := k.locks.lock(ctx, id)
+// advance changes a record by change, saves it, and runs the hook that is then
+// owed. change is called again on a fresh record after a conflict, and returns
+// false to leave the record as it is. known is the record as the caller last
+// saw it, or its id alone; what is returned is the newest that is known, also
+// beside an error.
+func (k *Kit) advance(ctx context.Context, op string, known Token, change func(Token) (Token, bool)) (Token, error) {
+	unlock, err := k.locks.lock(ctx, known.ID)
 	if err != nil {
-		return Token{}, wrap(op, ErrDeadline, err)
+		return known, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
 	if k.txStore != nil {
-		return k.advanceInTx(ctx, op, id, change)
+		return k.advanceInTx(ctx, op, known, change)
 	}
-	t, err := k.update(ctx, op, id, change)
+	t, err := k.update(ctx, op, known, change)
 	if err != nil {
 		return t, err
 	}
@@ -45,15 +46,16 @@ func (k *Kit) advance(ctx context.Context, op, id string, change func(Token) (To
 
 // advanceInTx is advance where reading, the hook and saving are one
 // transaction: the hook's own writes in it happen exactly once.
-func (k *Kit) advanceInTx(ctx context.Context, op, id string, change func(Token) (Token, bool)) (Token, error) {
+func (k *Kit) advanceInTx(ctx context.Context, op string, known Token, change func(Token) (Token, bool)) (Token, error) {
 	for range maxConflicts {
 		var before, after Token
 		var hookErr error
 		err := k.txStore.InTx(ctx, func(ctx context.Context, tx TokenStore) error {
 			var err error
-			if before, err = tx.Get(ctx, id); err != nil {
+			if before, err = tx.Get(ctx, known.ID); err != nil {
 				return err
 			}
+			known = before
 			next, changed := change(before)
 			if !changed {
 				next = before
@@ -79,12 +81,12 @@ func (k *Kit) advanceInTx(ctx context.Context, op, id string, change func(Token)
 			k.noteTransition(ctx, op, before, after)
 			return after, nil
 		case hookErr != nil:
-			return before, hookErr
+			return known, hookErr
 		case !errors.Is(err, ErrConflict):
-			return before, k.storeError(ctx, op, err)
+			return known, k.storeError(ctx, op, err)
 		}
 	}
-	return Token{}, &Error{Op: op, Code: ErrConflict}
+	return known, &Error{Op: op, Code: ErrConflict}
 }
 
 // hear runs the hook for t if one is owed.
@@ -96,6 +98,15 @@ func (k *Kit) hear(ctx context.Context, op string, t Token) error {
 	return k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnToken(ctx, change) })
 }
 
+// hearOwed runs the hook for a record of which there is no news, where one is
+// owed.
+func (k *Kit) hearOwed(ctx context.Context, op string, t Token) (Token, error) {
+	if t.Handled >= t.Status {
+		return t, nil
+	}
+	return k.advance(ctx, op, t, func(t Token) (Token, bool) { return t, false })
+}
+
 func (k *Kit) noteTransition(ctx context.Context, op string, before, after Token) {
 	if after.Status != before.Status {
 		k.note(ctx, op, "transition", slog.Any("token", after))
@@ -103,12 +114,13 @@ func (k *Kit) noteTransition(ctx context.Context, op string, before, after Token
 }
 
 // update is advance without the lock and the hook.
-func (k *Kit) update(ctx context.Context, op, id string, change func(Token) (Token, bool)) (Token, error) {
+func (k *Kit) update(ctx context.Context, op string, known Token, change func(Token) (Token, bool)) (Token, error) {
 	for range maxConflicts {
-		t, err := k.store.Get(ctx, id)
+		t, err := k.store.Get(ctx, known.ID)
 		if err != nil {
-			return Token{}, k.storeError(ctx, op, err)
+			return known, k.storeError(ctx, op, err)
 		}
+		known = t
 		next, ok := change(t)
 		if !ok {
 			return t, nil
@@ -124,7 +136,7 @@ func (k *Kit) update(ctx context.Context, op, id string, change func(Token) (Tok
 			return t, k.storeError(ctx, op, err)
 		}
 	}
-	return Token{}, &Error{Op: op, Code: ErrConflict}
+	return known, &Error{Op: op, Code: ErrConflict}
 }
 
 // settleHook runs the hook while one is owed and records that it was accepted.
@@ -140,7 +152,7 @@ func (k *Kit) settleHook(ctx context.Context, op string, t Token) (Token, error)
 		}
 		accepted := t.Status
 		var err error
-		t, err = k.update(ctx, op, t.ID, func(now Token) (Token, bool) {
+		t, err = k.update(ctx, op, t, func(now Token) (Token, bool) {
 			if now.Handled >= accepted {
 				return now, false
 			}

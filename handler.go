@@ -43,8 +43,10 @@ type Config struct {
 	OnRefund func(context.Context, RefundNotification) error
 	// OnUnknown is called for validly signed notifications that the kit has no
 	// use for: a type outside the table, or a sign-up or an unbinding that fits
-	// no record. An error means: deliver again. Without it the first are
-	// accepted and the others are delivered again, for half a day.
+	// no record. An error means: deliver again. An unbinding that it took stays
+	// known, so that a success which comes later does not revive the token.
+	// Without it the first are accepted and the others are delivered again, for
+	// half a day.
 	OnUnknown func(context.Context, Notification) error
 
 	// NotifyTypes adds to [DefaultNotifyTypes], or overrides it.

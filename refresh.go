@@ -44,7 +44,7 @@ func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {
 		return Token{}, k.storeError(ctx, op, err)
 	}
 	if t.Status == StatusUnbound {
-		return t, nil
+		return k.hearOwed(ctx, op, t)
 	}
 	state, err := k.client.QuerySignUp(ctx, SignUpQuery{RequestID: t.ID, UserID: t.UserID, Token: t.Value})
 	n := Notification{AccountID: t.AccountID}
@@ -52,11 +52,16 @@ func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {
 	case errors.Is(err, ErrTokenGone) && t.Status >= StatusActive:
 		n.Kind, n.Token = KindTokenGone, t.Value
 	case err != nil:
-		return t, err
+		// Without news the hook can still hear what it has not heard yet.
+		heard, hookErr := k.hearOwed(ctx, op, t)
+		if hookErr != nil {
+			k.reject(ctx, op, hookErr, slog.Any("token", heard))
+		}
+		return heard, err
 	default:
 		n = k.read(t, state)
 	}
-	return k.advance(ctx, op, id, func(t Token) (Token, bool) {
+	return k.advance(ctx, op, t, func(t Token) (Token, bool) {
 		next, ok := Transition(t, n, k.now())
 		if n.Kind == KindSignedUp && !t.DoubtedAt.IsZero() && n.Token.Equal(t.Value) {
 			next.DoubtedAt, ok = time.Time{}, true // the gateway still knows it
@@ -111,7 +116,7 @@ func (k *Kit) applyAuthCode(ctx context.Context, t Token, code, state string) (T
 		return t, err
 	}
 	n := Notification{Kind: KindSignedUp, AccountID: t.AccountID, Token: got.Token, LoginID: got.LoginID}
-	after, err := k.advance(ctx, op, t.ID, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	after, err := k.advance(ctx, op, t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
 	if err != nil {
 		k.reject(ctx, op, err, slog.Any("token", after))
 	}

@@ -61,6 +61,17 @@ func endedBy(k Kind) EndedBy {
 	return EndedByGateway
 }
 
+// endingKind is the inverse of endedBy.
+func endingKind(by EndedBy) Kind {
+	switch by {
+	case EndedByUser:
+		return KindUnboundByUser
+	case EndedByMerchant:
+		return KindUnboundByMerchant
+	}
+	return KindTokenGone
+}
+
 func endedRank(by EndedBy) int {
 	switch by {
 	case EndedByUser:

@@ -32,9 +32,12 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 	if err != nil {
 		return t, err
 	}
-	t, err = k.markUnbinding(ctx, op, t.ID)
-	if err != nil || t.Status == StatusUnbound {
+	t, err = k.markUnbinding(ctx, op, t)
+	if err != nil {
 		return t, err
+	}
+	if t.Status == StatusUnbound {
+		return k.hearOwed(ctx, op, t)
 	}
 	if t.Status != StatusUnbinding {
 		return t, &Error{Op: op, Code: ErrNoToken}
@@ -48,7 +51,7 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 		// Not over, as far as is known. The hook hears that it is ending.
 		kind = KindUnknown
 	}
-	t, err = k.advance(ctx, op, t.ID, func(t Token) (Token, bool) {
+	t, err = k.advance(ctx, op, t, func(t Token) (Token, bool) {
 		return Transition(t, Notification{Kind: kind, Token: t.Value}, k.now())
 	})
 	if sendErr != nil {
@@ -61,13 +64,13 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 }
 
 // markUnbinding stops new charges before the gateway hears of it.
-func (k *Kit) markUnbinding(ctx context.Context, op, id string) (Token, error) {
-	unlock, err := k.locks.lock(ctx, id)
+func (k *Kit) markUnbinding(ctx context.Context, op string, known Token) (Token, error) {
+	unlock, err := k.locks.lock(ctx, known.ID)
 	if err != nil {
-		return Token{}, wrap(op, ErrDeadline, err)
+		return known, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
-	return k.update(ctx, op, id, func(t Token) (Token, bool) {
+	return k.update(ctx, op, known, func(t Token) (Token, bool) {
 		if t.Status != StatusActive {
 			return t, false
 		}

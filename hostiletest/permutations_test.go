@@ -97,7 +97,7 @@ type order struct {
 }
 
 // permuted returns a shop with a pending sign-up for each id.
-func permuted(t testing.TB, client *codegrant.Client, ids []string) *order {
+func permuted(t testing.TB, client *codegrant.Client, ids []string, change ...func(*codegrant.Config)) *order {
 	o := &order{store: memstore.New(), now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), heard: map[string][]codegrant.Status{}}
 	for _, id := range ids {
 		o.now = o.now.Add(time.Minute)
@@ -107,8 +107,7 @@ func permuted(t testing.TB, client *codegrant.Client, ids []string) *order {
 			CreatedAt: o.now, UpdatedAt: o.now, UnsettledSince: o.now,
 		}))
 	}
-	var err error
-	o.kit, err = codegrant.New(codegrant.Config{
+	config := codegrant.Config{
 		Client: client, Store: o.store, BaseURL: baseURL,
 		User: func(*http.Request) (string, error) { return "ann", nil },
 		OnToken: func(_ context.Context, c codegrant.Change) error {
@@ -116,7 +115,12 @@ func permuted(t testing.TB, client *codegrant.Client, ids []string) *order {
 			return nil
 		},
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return o.now },
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	var err error
+	o.kit, err = codegrant.New(config)
 	require.NoError(t, err)
 	return o
 }

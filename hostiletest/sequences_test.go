@@ -147,12 +147,11 @@ type tally struct {
 	modes              [modes]atomic.Int64
 	sequences, records atomic.Int64
 	charges, hooks     atomic.Int64
-	owed               atomic.Int64 // hooks that stayed owed
 }
 
 func (c *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d sequences, %d sign-ups, %d hook calls, %d charges, %d hooks owed for ever;", c.sequences.Load(), c.records.Load(), c.hooks.Load(), c.charges.Load(), c.owed.Load())
+	fmt.Fprintf(&b, "%d sequences, %d sign-ups, %d hook calls, %d charges;", c.sequences.Load(), c.records.Load(), c.hooks.Load(), c.charges.Load())
 	for a := range actions {
 		fmt.Fprintf(&b, " %s %d", a, c.actions[a].Load())
 	}
