@@ -189,6 +189,14 @@ func (k *Kit) runHook(ctx context.Context, op string, hook func(context.Context)
 	}
 }
 
+// survive, deferred, turns a panic of the merchant's store into an error where
+// no net/http server stands above to survive it.
+func survive(op string, err *error) {
+	if p := recover(); p != nil {
+		*err = wrap(op, ErrStore, fmt.Errorf("panicked with a %T", p))
+	}
+}
+
 // storeError gives a store's error its code and keeps the two that mean
 // something to callers.
 func (k *Kit) storeError(ctx context.Context, op string, err error) error {

@@ -164,3 +164,20 @@ func TestAReturnedCodeWithAnotherStateAttachesNothing(t *testing.T) {
 	require.Equal(t, 404, s.browse(t, "victim", back).Code)
 	require.Equal(t, codegrant.StatusPending, s.get(t, attacker.ID).Status)
 }
+
+func TestByTheOlderFlowATokenThatTheListLacksIsGone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withConfig(func(c *codegrant.Config) { c.OlderFlow, c.QueryByList = true, true }),
+		withClient(func(c *codegrant.ClientConfig) { c.Endpoints.SignUpQuery = codegrant.Disabled }))
+	token := s.connect(t, "ann")
+	got, err := s.Refresh(t.Context(), token.ID)
+	require.NoError(t, err)
+	require.Equal(t, codegrant.StatusActive, got.Status)
+
+	s.gateway.Inject(gatewaytest.Fault{Kind: gatewaytest.DropAll})
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	receipt, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.True(t, receipt.TokenGone)
+	require.Equal(t, codegrant.StatusUnbound, s.get(t, token.ID).Status)
+}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -60,6 +61,11 @@ type Config struct {
 	// body. What the query answers counts; the unsigned body never does. Off,
 	// such a body is refused like any other.
 	QueryUnsigned bool
+	// QueryByList asks by /v4/authorization/list how a sign-up stands where
+	// [Endpoints.SignUpQuery] is switched off. Whether the list knows tokens of
+	// /v4/paymethod/bind is UNKNOWN, so that only with OlderFlow a token that it
+	// lacks counts as gone.
+	QueryByList bool
 	// OlderFlow signs users up by /v4/authorization/prepare instead of
 	// /v4/paymethod/bind, and unbinds by /v4/authorization/cancelToken.
 	OlderFlow bool
@@ -93,6 +99,8 @@ type Config struct {
 	// PendingFor is how long the return page waits before it tells the user to
 	// try again; a success that comes later still counts. Zero means 30 min.
 	PendingFor time.Duration
+	// Reconcile tunes [Kit.Reconcile] and [Kit.Run].
+	Reconcile ReconcileConfig
 	// CrossOrigin guards sign-up and unbind. Nil means one that trusts only
 	// this site.
 	CrossOrigin *http.CrossOriginProtection
@@ -123,6 +131,7 @@ type Kit struct {
 	locks   keyedLocks
 	queries singleflight.Group
 	asked   lastAsked
+	blind   sync.Once // logged that sign-ups cannot be asked about
 	mux     *http.ServeMux
 }
 
@@ -205,6 +214,7 @@ func (cfg *Config) problems() []string {
 	if cfg.MaxBody < 0 || cfg.Timeout < 0 || cfg.ReadTimeout < 0 || cfg.PendingFor < 0 {
 		p = append(p, "MaxBody, Timeout, ReadTimeout and PendingFor must not be negative")
 	}
+	p = append(p, cfg.Reconcile.problems()...)
 	for name, kind := range cfg.NotifyTypes {
 		if !knownKind(kind) || name == "" {
 			p = append(p, "NotifyTypes: each entry must map a type to one of the Kind constants")
@@ -254,6 +264,7 @@ func (cfg Config) withDefaults() Config {
 			"UNBOUND": KindTokenGone,
 		}
 	}
+	cfg.Reconcile = cfg.Reconcile.withDefaults()
 	if cfg.CrossOrigin == nil {
 		cfg.CrossOrigin = http.NewCrossOriginProtection()
 	}

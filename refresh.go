@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,12 +18,7 @@ import (
 // when ctx ends first: the query goes on then, and its answer still counts.
 func (k *Kit) Refresh(ctx context.Context, id string) (Token, error) {
 	result := k.queries.DoChan(id, func() (_ any, err error) {
-		defer func() {
-			// Not in the caller's goroutine, where net/http would survive it.
-			if p := recover(); p != nil {
-				err = wrap("refresh", ErrStore, fmt.Errorf("panicked with a %T", p))
-			}
-		}()
+		defer survive("refresh", &err)
 		return k.refresh(ctx, id)
 	})
 	select {
@@ -46,20 +41,14 @@ func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {
 	if t.Status == StatusUnbound {
 		return k.hearOwed(ctx, op, t)
 	}
-	state, err := k.client.QuerySignUp(ctx, SignUpQuery{RequestID: t.ID, UserID: t.UserID, Token: t.Value})
-	n := Notification{AccountID: t.AccountID}
-	switch {
-	case errors.Is(err, ErrTokenGone) && t.Status >= StatusActive:
-		n.Kind, n.Token = KindTokenGone, t.Value
-	case err != nil:
+	n, err := k.ask(ctx, t)
+	if err != nil {
 		// Without news the hook can still hear what it has not heard yet.
 		heard, hookErr := k.hearOwed(ctx, op, t)
 		if hookErr != nil {
 			k.reject(ctx, op, hookErr, slog.Any("token", heard))
 		}
 		return heard, err
-	default:
-		n = k.read(t, state)
 	}
 	return k.advance(ctx, op, t, func(t Token) (Token, bool) {
 		next, ok := Transition(t, n, k.now())
@@ -68,6 +57,61 @@ func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {
 		}
 		return next, ok
 	})
+}
+
+// ask returns what the gateway knows of a record, as if it had been notified.
+func (k *Kit) ask(ctx context.Context, t Token) (Notification, error) {
+	state, err := k.client.QuerySignUp(ctx, SignUpQuery{RequestID: t.ID, UserID: t.UserID, Token: t.Value})
+	switch {
+	case errors.Is(err, ErrDisabled) && k.cfg.QueryByList:
+		return k.askByList(ctx, t)
+	case errors.Is(err, ErrTokenGone) && t.Status >= StatusActive:
+		return Notification{Kind: KindTokenGone, AccountID: t.AccountID, Token: t.Value}, nil
+	case err != nil:
+		return Notification{}, err
+	}
+	return k.read(t, state), nil
+}
+
+// askByList looks for t's token among those of its user. A sign-up that has no
+// token yet gets the only one of its wallet that no other record has: of
+// several nobody knows whose they are.
+func (k *Kit) askByList(ctx context.Context, t Token) (Notification, error) {
+	n := Notification{AccountID: t.AccountID}
+	listed, err := k.client.ListTokens(ctx, ListTokensRequest{
+		RequestID: derivedID("list", t.AccountID, t.ID, strconv.FormatInt(t.Revision, 10)), UserID: t.UserID, Token: t.Value,
+	})
+	switch {
+	case errors.Is(err, ErrTokenGone) && !t.Value.IsZero():
+		listed = nil
+	case err != nil:
+		return n, err
+	}
+	for _, l := range listed {
+		if mismatch(l.UserID, t.UserID) || mismatch(l.AccountID, t.AccountID) || mismatch(string(l.Wallet), string(t.Wallet)) {
+			continue
+		}
+		if !t.Value.IsZero() {
+			if l.Token.Equal(t.Value) {
+				n.Kind, n.Token, n.LoginID = KindSignedUp, l.Token, l.LoginID
+				return n, nil
+			}
+			continue
+		}
+		switch _, err := k.store.ByFingerprint(ctx, Fingerprint(l.Token)); {
+		case err == nil:
+			continue
+		case !errors.Is(err, ErrNotFound):
+			return n, k.storeError(ctx, "refresh", err)
+		case n.Kind == KindSignedUp:
+			return Notification{AccountID: t.AccountID}, nil
+		}
+		n.Kind, n.Token, n.LoginID = KindSignedUp, l.Token, l.LoginID
+	}
+	if n.Kind == KindUnknown && !t.Value.IsZero() && k.cfg.OlderFlow {
+		n.Kind, n.Token = KindTokenGone, t.Value
+	}
+	return n, nil
 }
 
 // read says what the answer to a query means for t; an answer that fits

@@ -87,10 +87,11 @@ type Token struct {
 	DoubtedAt time.Time
 	// UnsettledSince is since when this record waits for something that only
 	// the gateway or a hook can give; zero when it waits for nothing. It is
-	// all that [TokenStore.Unsettled] looks at.
+	// all that [TokenStore.Unsettled] looks at. A sweep that takes the record up
+	// moves it, up to 3 h into the future.
 	UnsettledSince time.Time
 	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	UpdatedAt      time.Time // of the last change; a sweep's look is none
 }
 
 // Format writes [Token.String] for every verb and flag, so that a Token that

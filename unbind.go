@@ -42,6 +42,12 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 	if t.Status != StatusUnbinding {
 		return t, &Error{Op: op, Code: ErrNoToken}
 	}
+	return k.endUnbinding(ctx, op, t)
+}
+
+// endUnbinding asks the gateway to end a token that is marked as unbinding.
+// Doing it again is the same request.
+func (k *Kit) endUnbinding(ctx context.Context, op string, t Token) (Token, error) {
 	sendErr := k.sendUnbind(ctx, t)
 	kind := KindUnboundByMerchant
 	switch {
@@ -51,7 +57,7 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 		// Not over, as far as is known. The hook hears that it is ending.
 		kind = KindUnknown
 	}
-	t, err = k.advance(ctx, op, t, func(t Token) (Token, bool) {
+	t, err := k.advance(ctx, op, t, func(t Token) (Token, bool) {
 		return Transition(t, Notification{Kind: kind, Token: t.Value}, k.now())
 	})
 	if sendErr != nil {
