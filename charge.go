@@ -240,7 +240,7 @@ func outcomeOf(s PaymentStatus) Outcome {
 func (k *Kit) doubt(ctx context.Context, tokenID string) {
 	saving, cancel := k.detached(ctx)
 	defer cancel()
-	t, err := k.advance(saving, "charge", Token{ID: tokenID}, func(t Token) (Token, bool) {
+	t, err := k.tokens.advance(saving, "charge", Token{ID: tokenID}, func(t Token) (Token, bool) {
 		if t.Status != StatusActive || !t.DoubtedAt.IsZero() {
 			return t, false
 		}

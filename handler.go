@@ -125,7 +125,7 @@ type Kit struct {
 	cfg     Config
 	client  *Client
 	store   TokenStore
-	txStore TxStore // store, where it is one; else nil
+	tokens  *keeper[Token]
 	types   map[string]Kind
 	log     *slog.Logger
 	locks   keyedLocks
@@ -149,7 +149,7 @@ func New(cfg Config) (*Kit, error) {
 		log:    cfg.Logger,
 		mux:    http.NewServeMux(),
 	}
-	k.txStore, _ = cfg.Store.(TxStore)
+	k.tokens = k.tokenKeeper()
 	k.mux.Handle("/signup", k.SignUp())
 	k.mux.Handle("/return/{id}", k.Return())
 	k.mux.Handle("/notify", k.Notify())

@@ -305,11 +305,11 @@ func (k *Kit) settleRecord(ctx context.Context, t Token, ask bool) (after Token,
 		if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < k.cfg.Reconcile.GiveUpAfter {
 			return after, err
 		}
-		return k.advance(ctx, op, after, func(t Token) (Token, bool) {
+		return k.tokens.advance(ctx, op, after, func(t Token) (Token, bool) {
 			return Transition(t, Notification{Kind: KindSignUpFailed}, k.now())
 		})
 	}
-	return k.hearOwed(ctx, op, t)
+	return k.tokens.hearOwed(ctx, op, t)
 }
 
 // sayBlind logs once that sign-ups cannot be asked about.
