@@ -40,7 +40,8 @@ type ReconcileConfig struct {
 	// that comes later still counts. Zero means 24 h 06 min 20 s, twice the
 	// gateway's retry span.
 	GiveUpAfter time.Duration
-	// Limit is how many records one sweep looks at. Zero means 1,000.
+	// Limit is how many sign-ups, and how many orders, one sweep looks at. Zero
+	// means 1,000.
 	Limit int
 	// Concurrency is how many it looks at at once. Zero means 4.
 	Concurrency int
@@ -68,7 +69,7 @@ func (c ReconcileConfig) problems() []string {
 
 // Sweep is what one [Kit.Reconcile] did.
 type Sweep struct {
-	Looked  int // records that it looked at; other processes may have taken some
+	Looked  int // sign-ups and orders that it looked at; other processes may have taken some
 	Settled int // of those, how many wait for nothing any more
 	Failed  int // of those, how many failed: logged, and looked at again later
 
@@ -81,8 +82,9 @@ type Sweep struct {
 
 // Reconcile heals what notifications alone do not. It is one bounded sweep over
 // the records that wait: sign-ups whose notification was lost, hooks that are
-// owed, unbindings whose outcome is unknown, tokens that a charge found dead.
-// Each is asked about by a signed query, and the answer goes the way of a
+// owed, unbindings whose outcome is unknown, tokens that a charge found dead and,
+// with [Config.Payments], charges and refunds that are pending or that a crash
+// cut in two. Each is asked about by a signed query, and the answer goes the way of a
 // notification.
 //
 // Any number of processes may sweep at once: a record is claimed in the store
@@ -97,28 +99,40 @@ type Sweep struct {
 func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
 	const op = "reconcile"
 	cfg := k.cfg.Reconcile
-	list, listErr := k.unsettled(ctx)
-	s := sweeper{kit: k, sweep: Sweep{More: len(list) >= cfg.Limit}, pace: pace{interval: time.Second / time.Duration(cfg.Rate)}}
+	tokens, err := k.unsettled(ctx)
+	payments, paymentsErr := k.unsettledPayments(ctx)
+	err = errors.Join(err, paymentsErr)
+	tasks := make([]task, 0, len(tokens)+len(payments))
+	for _, t := range tokens {
+		tasks = append(tasks, k.tokenTask(t))
+	}
+	for _, p := range payments {
+		tasks = append(tasks, k.paymentTask(p))
+	}
+	s := sweeper{
+		kit: k, pace: pace{interval: time.Second / time.Duration(cfg.Rate)},
+		sweep: Sweep{More: max(len(tokens), len(payments)) >= cfg.Limit},
+	}
 	// Several processes that list the same records meet at different ones.
-	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
 	// Hooks first, then what the merchant asked for: a gateway whose query does
 	// not work holds up neither.
-	slices.SortStableFunc(list, func(a, b Token) int { return int(workOn(a)) - int(workOn(b)) })
+	slices.SortStableFunc(tasks, func(a, b task) int { return int(a.work) - int(b.work) })
 	var group errgroup.Group
 	group.SetLimit(cfg.Concurrency)
-	for _, t := range list {
+	for _, t := range tasks {
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error { s.look(ctx, t); return nil })
 	}
 	_ = group.Wait()
-	if listErr == nil && ctx.Err() != nil {
-		listErr = wrap(op, ErrDeadline, ctx.Err())
+	if err == nil && ctx.Err() != nil {
+		err = wrap(op, ErrDeadline, ctx.Err())
 	}
 	k.note(ctx, op, "sweep", slog.Int("looked", s.sweep.Looked), slog.Int("settled", s.sweep.Settled),
 		slog.Int("failed", s.sweep.Failed), slog.Bool("backOff", s.sweep.BackOff))
-	return s.sweep, listErr
+	return s.sweep, err
 }
 
 // Run calls [Kit.Reconcile] again and again until ctx ends, and returns its
@@ -152,21 +166,23 @@ func (k *Kit) Run(ctx context.Context) error {
 type work int
 
 const (
-	workHook   work = iota // the merchant's hook
-	workUnbind             // an unbinding
-	workQuery              // what became of a sign-up, or of a token in doubt
+	workHook    work = iota // the merchant's hook
+	workUnbind              // an unbinding
+	workPayment             // a charge or a refund
+	workQuery               // what became of a sign-up, or of a token in doubt
 	works
 )
 
-func workOn(t Token) work {
-	switch {
-	case t.Status == StatusUnbinding:
-		return workUnbind
-	case t.Status == StatusPending, t.Status == StatusActive && !t.DoubtedAt.IsZero():
-		return workQuery
-	}
-	return workHook
+// task is one record to look at. takeUp claims and settles it, leaving the
+// gateway alone unless ask; errTaken says that another process has it.
+type task struct {
+	work   work
+	about  slog.Attr
+	takeUp func(ctx context.Context, ask bool) (settled bool, err error)
 }
+
+// errTaken: another process, or news, was faster.
+var errTaken = errors.New("codegrant: taken up by another")
 
 // sweeper is one sweep under way.
 type sweeper struct {
@@ -179,20 +195,24 @@ type sweeper struct {
 }
 
 // look settles one record if no other process does.
-func (s *sweeper) look(ctx context.Context, t Token) {
-	k := s.kit
-	asks := workOn(t) != workHook && s.mayAsk(workOn(t))
+func (s *sweeper) look(ctx context.Context, t task) {
+	asks := t.work != workHook && s.mayAsk(t.work)
 	if asks && s.pace.wait(ctx) != nil {
 		return // not claimed: the next sweep takes it
 	}
-	after, err := k.takeUp(ctx, t, asks)
+	settled, err := takeUp(ctx, t, asks)
 	if errors.Is(err, errTaken) {
 		return
 	}
 	if err != nil {
-		k.reject(ctx, "reconcile", err, slog.Any("token", after))
+		s.kit.reject(ctx, "reconcile", err, t.about)
 	}
-	s.count(workOn(t), asks, after, err)
+	s.count(t.work, asks, settled, err)
+}
+
+func takeUp(ctx context.Context, t task, ask bool) (settled bool, err error) {
+	defer survive("reconcile", &err)
+	return t.takeUp(ctx, ask)
 }
 
 func (s *sweeper) mayAsk(w work) bool {
@@ -201,14 +221,14 @@ func (s *sweeper) mayAsk(w work) bool {
 	return !s.sweep.BackOff && s.unanswered[w] < unansweredInARow
 }
 
-func (s *sweeper) count(w work, asked bool, after Token, err error) {
+func (s *sweeper) count(w work, asked, settled bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep.Looked++
 	switch {
 	case err != nil:
 		s.sweep.Failed++
-	case after.UnsettledSince.IsZero():
+	case settled:
 		s.sweep.Settled++
 	}
 	if !asked {
@@ -228,97 +248,6 @@ func (s *sweeper) count(w work, asked bool, after Token, err error) {
 	default:
 		s.unanswered[w] = 0
 	}
-}
-
-// unsettled lists what a sweep looks at. A sealed store returns what it could
-// open beside its error.
-func (k *Kit) unsettled(ctx context.Context) (list []Token, err error) {
-	const op = "reconcile"
-	defer survive(op, &err)
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
-	defer cancel()
-	cfg := k.cfg.Reconcile
-	list, err = k.store.Unsettled(ctx, k.now().Add(-cfg.After), cfg.Limit)
-	if err != nil {
-		err = k.storeError(ctx, op, err)
-	}
-	return list, err
-}
-
-// errTaken: another process, or news, was faster.
-var errTaken = errors.New("codegrant: taken up by another")
-
-// takeUp claims t and settles it.
-func (k *Kit) takeUp(ctx context.Context, t Token, ask bool) (after Token, err error) {
-	after = t
-	defer survive("reconcile", &err)
-	claimed, err := k.claim(ctx, t)
-	switch {
-	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
-		return t, errTaken
-	case err != nil:
-		return t, err
-	}
-	after = claimed
-	return k.settleRecord(ctx, claimed, ask)
-}
-
-// claim makes t this process's own for as long as t has waited: whoever lists
-// the unsettled records meanwhile does not see it. What is claimed and not
-// settled comes up again by itself.
-func (k *Kit) claim(ctx context.Context, t Token) (Token, error) {
-	now := k.now()
-	wait := min(max(now.Sub(t.UpdatedAt), k.cfg.Reconcile.After), longestWait)
-	next := t
-	next.Revision, next.UnsettledSince = t.Revision+1, now.Add(wait-k.cfg.Reconcile.After)
-	ctx, cancel := k.detached(ctx)
-	defer cancel()
-	if err := k.store.Save(ctx, next); err != nil {
-		return t, k.storeError(ctx, "reconcile", err)
-	}
-	return next, nil
-}
-
-// settleRecord does what t waits for. ask is false when the gateway is to be
-// left alone.
-func (k *Kit) settleRecord(ctx context.Context, t Token, ask bool) (after Token, err error) {
-	const op = "reconcile"
-	ctx, cancel := k.detachedFor(ctx, k.client.timeout+2*k.cfg.Timeout)
-	defer cancel()
-	switch workOn(t) {
-	case workUnbind:
-		if !ask {
-			return t, nil
-		}
-		return k.endUnbinding(ctx, op, t)
-	case workQuery:
-		after = t
-		if ask {
-			if after, err = k.Refresh(ctx, t.ID); after.ID == "" {
-				after = t
-			}
-		}
-		if errors.Is(err, ErrDisabled) {
-			k.sayBlind(ctx)
-			err = nil
-		}
-		if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < k.cfg.Reconcile.GiveUpAfter {
-			return after, err
-		}
-		return k.tokens.advance(ctx, op, after, func(t Token) (Token, bool) {
-			return Transition(t, Notification{Kind: KindSignUpFailed}, k.now())
-		})
-	}
-	return k.tokens.hearOwed(ctx, op, t)
-}
-
-// sayBlind logs once that sign-ups cannot be asked about.
-func (k *Kit) sayBlind(ctx context.Context) {
-	k.blind.Do(func() {
-		k.log.LogAttrs(ctx, slog.LevelWarn, "codegrant: a sign-up whose notification is lost stays pending, because "+
-			"Endpoints.SignUpQuery is switched off and Config.QueryByList is not set; all else is reconciled",
-			slog.String("code", string(ErrDisabled)), slog.String("op", "reconcile"))
-	})
 }
 
 // pace spreads calls evenly. It is safe for concurrent use.
