@@ -2,6 +2,7 @@ package codegrant
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -30,8 +31,12 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 			return settle(t, now)
 		},
 		note: func(ctx context.Context, op string, before, after Token) {
-			if after.Status != before.Status {
-				k.note(ctx, op, "transition", slog.Any("token", after))
+			if after.Status == before.Status {
+				return
+			}
+			k.note(ctx, op, "transition", slog.Any("token", after))
+			if after.Status == StatusActive {
+				k.supersede(ctx, op, after)
 			}
 		},
 	}
@@ -41,6 +46,32 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 		}
 	}
 	return tokens
+}
+
+// supersede puts the user's older tokens of the same wallet in doubt: the gateway
+// may have ended them, by a rule of the wallet and without a word, and the next
+// sweep asks. Until it has, they stay active, and charges take the newest: the
+// user is never without one. It holds no lock, for two sign-ups may supersede
+// each other's.
+// PingPong v4 leaves open how many agreements a wallet allows; see Antom, Alipay+.
+func (k *Kit) supersede(ctx context.Context, op string, t Token) {
+	tokens, err := k.Tokens(ctx, t.UserID)
+	for _, older := range tokens {
+		if older.ID == t.ID || older.Wallet != t.Wallet || older.Status != StatusActive || older.CreatedAt.After(t.CreatedAt) {
+			continue
+		}
+		_, updateErr := k.tokens.update(ctx, op, older, func(now Token) (Token, bool) {
+			if now.Status != StatusActive || !now.DoubtedAt.IsZero() {
+				return now, false
+			}
+			now.DoubtedAt = k.now()
+			return now, true
+		})
+		err = errors.Join(err, updateErr)
+	}
+	if err != nil {
+		k.reject(ctx, op, err, slog.Any("token", t)) // a charge will find out
+	}
 }
 
 func (k *Kit) hearToken(ctx context.Context, op string, t Token) error {

@@ -119,6 +119,44 @@ func TestWhatDoesNotFitTheRecordIsRefusedBeforeTheNetwork(t *testing.T) {
 	})
 }
 
+func TestANewAttemptWaitsForTheRecordedOne(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		kind    gatewaytest.FaultKind // at the first attempt
+		outcome codegrant.Outcome     // of the second; empty for a conflict
+		after   time.Duration         // between the two
+	}{
+		{"the first had succeeded", gatewaytest.ResetAfter, codegrant.Succeeded, 0},
+		{"nobody knows of the first yet", gatewaytest.ResetBefore, "", 0},
+		{"the first will not be executed any more", gatewaytest.ResetBefore, codegrant.Succeeded, 2 * time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := newLedgerShop(t)
+				s.connect(t, "ann")
+				s.silence()
+				s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: tc.kind})
+				params := chargeParams("ann", "order-1")
+				_, err := s.Charge(t.Context(), params)
+				require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+				time.Sleep(tc.after)
+				params.Attempt = 2
+				receipt, err := s.Charge(t.Context(), params)
+				if tc.outcome == "" {
+					require.ErrorIs(t, err, codegrant.ErrConflict)
+					params.Attempt = 1
+					receipt, err = s.Charge(t.Context(), params)
+				}
+				require.NoError(t, err)
+				require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+				require.Equal(t, []string{"order-1"}, s.succeeded())
+			})
+		})
+	}
+}
+
 func TestNewsOfAnOrderInAnyOrder(t *testing.T) {
 	t.Parallel()
 	gateway := gatewaytest.New(gatewaytest.Config{BaseURL: "https://gateway.test"})
