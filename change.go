@@ -35,7 +35,7 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 				return
 			}
 			k.note(ctx, op, "transition", slog.Any("token", after))
-			if after.Status == StatusActive {
+			if before.Status < StatusActive && after.Status >= StatusActive {
 				k.supersede(ctx, op, after)
 			}
 		},
@@ -55,9 +55,18 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 // each other's.
 // PingPong v4 leaves open how many agreements a wallet allows; see Antom, Alipay+.
 func (k *Kit) supersede(ctx context.Context, op string, t Token) {
+	if t.Wallet == "" {
+		return // adopted, and nobody said of which wallet
+	}
 	tokens, err := k.Tokens(ctx, t.UserID)
+	newest := t
+	for _, other := range tokens { // the success of an older sign-up may come last
+		if other.Wallet == t.Wallet && other.Status >= StatusActive && other.CreatedAt.After(newest.CreatedAt) {
+			newest = other
+		}
+	}
 	for _, older := range tokens {
-		if older.ID == t.ID || older.Wallet != t.Wallet || older.Status != StatusActive || older.CreatedAt.After(t.CreatedAt) {
+		if older.Wallet != t.Wallet || older.Status != StatusActive || !older.CreatedAt.Before(newest.CreatedAt) {
 			continue
 		}
 		_, updateErr := k.tokens.update(ctx, op, older, func(now Token) (Token, bool) {
