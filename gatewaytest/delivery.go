@@ -78,6 +78,15 @@ func (g *Gateway) Release(ids ...int) error {
 	return nil
 }
 
+// LoseNotifications loses every notification from now on, or no longer: it is
+// never sent, as by a [DropAll] fault, unless [Gateway.Redeliver] sends it. The
+// ledger's page has a switch for it.
+func (g *Gateway) LoseNotifications(lose bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.losing = lose
+}
+
 // Redeliver sends a notification once more, whatever became of it before, and
 // returns the attempt. It ignores Hold and faults, and takes no step of the
 // retry schedule; if it succeeds, the retries stop.
@@ -102,7 +111,7 @@ func (g *Gateway) first(n *notice, wait time.Duration) {
 	g.mu.Lock()
 	fault := g.takeFault(n.Op, firstKinds())
 	switch {
-	case fault.Kind == DropAll:
+	case fault.Kind == DropAll, g.losing:
 		n.Lost = true
 		g.mu.Unlock()
 	case fault.Kind == Delay:

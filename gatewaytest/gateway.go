@@ -34,6 +34,7 @@ type Gateway struct {
 	random     *rand.Rand
 	faults     []*Fault
 	holding    bool
+	losing     bool // every new notification is lost
 	held       []*notice
 	notices    []*notice
 	agreements []*agreement

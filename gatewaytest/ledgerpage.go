@@ -12,6 +12,7 @@ type ledgerView struct {
 	Refunds    []Refund
 	Deliveries []deliveryView
 	Twice      []string
+	Losing     bool
 }
 
 type chargeView struct {
@@ -49,6 +50,7 @@ func (g *Gateway) ledgerView() ledgerView {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	view.Losing = g.losing
 	for _, a := range slices.Backward(g.agreements) {
 		view.Agreements = append(view.Agreements, g.agreementView(a))
 	}

@@ -54,6 +54,11 @@ func (g *Gateway) pageRoutes() http.Handler {
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, r *http.Request) {
 		s.show(w, http.StatusOK, "ledger", g.ledgerView())
 	})
+	mux.HandleFunc("POST /ledger/notifications", func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		g.LoseNotifications(r.PostFormValue("lose") == "yes")
+		seeOther(w, "../ledger#switch")
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { seeOther(w, "ledger") })
 	return mux
 }

@@ -24,6 +24,7 @@ type snapshot struct {
 	Notices    []savedNotice
 	Unbinds    []savedUnbind
 	Holding    bool
+	Losing     bool
 	Held       []int // notification IDs in the order in which they became due
 }
 
@@ -83,7 +84,7 @@ func (g *Gateway) Snapshot(w io.Writer) error {
 // snapshot copies the state. The caller holds mu.
 func (g *Gateway) snapshot() (snapshot, error) {
 	random, err := g.source.MarshalBinary()
-	s := snapshot{Version: snapshotVersion, Random: random, Holding: g.holding}
+	s := snapshot{Version: snapshotVersion, Random: random, Holding: g.holding, Losing: g.losing}
 	agreements := make(map[*agreement]int)
 	for i, a := range g.agreements {
 		agreements[a] = i
@@ -242,7 +243,7 @@ func (g *Gateway) restore(s snapshot) {
 	for _, id := range s.Held {
 		g.held = append(g.held, g.notices[id-1])
 	}
-	g.holding = s.Holding
+	g.holding, g.losing = s.Holding, s.Losing
 }
 
 // resume goes on delivering. The caller holds mu.

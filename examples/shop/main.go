@@ -51,10 +51,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	defer street.Close()
 	gateway := cornershop.NewGateway(street.GatewayURL, nil)
 	defer gateway.Close()
+	store := memstore.New()
 	shop, err := cornershop.New(cornershop.Config{
 		BaseURL:    street.ShopURL,
 		GatewayURL: street.GatewayURL,
-		Store:      memstore.New(), // this and the next three forget everything; see examples/sql
+		Store:      store, // this and the next four forget everything; see examples/sql
+		Payments:   store,
 		Orders:     cornershop.NewOrderBook(),
 		Sessions:   cornershop.NewSessionBook(),
 		News:       cornershop.NewNewsBook(),

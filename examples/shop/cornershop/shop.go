@@ -24,6 +24,7 @@ type Config struct {
 	BaseURL    string // where browsers and the gateway find the shop
 	GatewayURL string // of the simulator; a real shop has no such thing
 	Store      codegrant.TokenStore
+	Payments   codegrant.PaymentStore
 	Orders     Orders
 	Sessions   Sessions
 	News       News
@@ -83,6 +84,7 @@ func New(cfg Config) (*Shop, error) {
 	s.kit, err = codegrant.New(codegrant.Config{
 		Client:     client,
 		Store:      cfg.Store,
+		Payments:   cfg.Payments,
 		BaseURL:    cfg.BaseURL + "/wallet",
 		User:       s.userID,
 		ReturnTo:   []string{"/", "/wallets"},
@@ -92,11 +94,14 @@ func New(cfg Config) (*Shop, error) {
 		OnPayment:  s.onPayment,
 		OnRefund:   s.onRefund,
 		Logger:     cfg.Log,
+		// Quick, so that one can watch it heal; the default is a minute.
+		Reconcile: codegrant.ReconcileConfig{Every: 5 * time.Second, After: 5 * time.Second},
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.background.Go(func() { s.check("reconcile", s.kit.Run(s.ctx)) })
 	if err := s.resume(); err != nil {
 		s.Close()
 		return nil, err
