@@ -131,7 +131,7 @@ func tooLarge() []hostile {
 		{name: "members without end", body: just(`{`), change: endless(`"zone":1,`)},
 		{name: "arrays in arrays without end", body: just(""), change: endless("[")},
 		{name: "100,000 nested arrays", body: just(strings.Repeat("[", 1e5) + strings.Repeat("]", 1e5))},
-		{name: "a million members", body: just(members(1e6))},
+		{name: "a million members", body: just(members(million))},
 	}
 	for i := range table {
 		table[i].code = codegrant.ErrTooLarge
