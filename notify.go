@@ -120,16 +120,21 @@ func looksUnsigned(body []byte) bool {
 
 // readBody reads the body of a POST once, under the cap and the read deadline.
 func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	// The deadline comes first: net/http waits for what a refusal leaves unread.
+	// Not every ResponseWriter can set one; the server's own then hold.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
 	if r.Method != http.MethodPost {
 		return nil, &Error{Op: "notify", Code: ErrMethod}
 	}
 	if r.ContentLength > k.cfg.MaxBody {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}
 	}
-	// Not every ResponseWriter can set a deadline; the server's own then hold.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, k.cfg.MaxBody))
+	received := r.Body
+	if received == nil { // from an adapter; net/http never does this
+		received = http.NoBody
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, received, k.cfg.MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}
