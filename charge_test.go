@@ -393,3 +393,39 @@ func TestARepetitionIsNotFailedByADeadToken(t *testing.T) {
 	_, err = s.QueryRefund(t.Context(), "order-1", 1)
 	require.ErrorIs(t, err, codegrant.ErrNotFound)
 }
+
+func TestALaterAttemptThatCannotLookCanBeResolved(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.FailFirst = true }))
+	s.connect(t, "ann")
+	params := chargeParams("ann", "order-1")
+	receipt, err := s.Charge(t.Context(), params)
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Failed, receipt.Outcome)
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPayQuery, Kind: gatewaytest.ResetBefore})
+	params.Attempt = 2
+	_, err = s.Charge(t.Context(), params)
+	var unknown *codegrant.UnknownOutcomeError
+	require.ErrorAs(t, err, &unknown)
+	require.Len(t, s.gateway.Ledger().Charges, 1, "the second attempt was not sent")
+	receipt, err = unknown.Resolve(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+	require.Equal(t, []string{"order-1"}, s.succeeded())
+}
+
+func TestARepetitionWithANewerTokenLearnsTheOutcome(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.connect(t, "ann")
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: gatewaytest.ResetAfter})
+	_, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	s.connect(t, "ann")
+	// The same number with another token: the gateway calls it a duplicate.
+	receipt, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+	require.Equal(t, []string{"order-1"}, s.succeeded())
+}
