@@ -127,10 +127,11 @@ func (n *badNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// draw throws for one call: 30 % of the answers do not arrive as they were
-// given, and a few payments and refunds are declined.
+// draw throws for one call: 24 % of the answers do not arrive as they were
+// given, which callers who hang up make 30, and a few payments and refunds are
+// declined.
 func (n *badNetwork) draw(op gatewaytest.Op) mishap {
-	if n.dice.chance(30) {
+	if n.dice.chance(24) {
 		for {
 			m := 1 + mishap(n.dice.intN(int(hungUp)-1))
 			if m != declined && (m != replayedAnswer || strings.HasPrefix(string(op), "payment/") || op == gatewaytest.OpRefundQuery) {

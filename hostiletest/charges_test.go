@@ -30,7 +30,7 @@ func playMarket(t *testing.T, seed uint64, p policy, purchases int, met *chargeT
 func TestChargesUnderFaults(t *testing.T) {
 	t.Parallel()
 	const shards, purchases = 2, 20
-	seed, n := seeded(t), rounds(40)
+	seed, n := seeded(t), rounds(20)
 	var met chargeTally
 	t.Run("markets", func(t *testing.T) {
 		for shard := range shards {
@@ -45,11 +45,11 @@ func TestChargesUnderFaults(t *testing.T) {
 		}
 	})
 	t.Log(&met)
-	if n >= 40 && !t.Failed() {
+	if n >= 20 && !t.Failed() {
 		for m := mishap(1); m < mishaps; m++ {
 			require.NotZero(t, met.mishaps[m].Load(), "%s never happened", m)
 		}
-		require.Greater(t, percent(int(met.lost()), int(met.calls.Load())), 28.0)
+		require.Greater(t, percent(int(met.lost()), int(met.calls.Load())), 25.0)
 		require.NotZero(t, met.unbound.Load())
 		require.NotZero(t, met.refunded.Load())
 	}
