@@ -68,6 +68,7 @@ type badNetwork struct {
 	gateway *gatewaytest.Gateway
 	dice    *dice
 	broken  atomic.Bool
+	strict  bool                               // the gateway looks at the token before it looks for the requestId
 	sent    func(r *http.Request, body []byte) // hears of each unifiedPay before it leaves
 	met     *chargeTally
 
@@ -155,9 +156,27 @@ func (n *badNetwork) wait(ctx context.Context, d time.Duration) bool {
 }
 
 func (n *badNetwork) forward(r *http.Request, body []byte) (*http.Response, error) {
+	if n.strict && r.URL.Path == "/v4/payment/unifiedPay" && n.dead(body) {
+		return answerOf(r, n.gateway.SignedBody("{}", map[string]string{"code": "102000", "description": "token does not exist"})), nil
+	}
 	inner := r.Clone(r.Context())
 	inner.Body = io.NopCloser(bytes.NewReader(body))
 	return n.gateway.Transport().RoundTrip(inner)
+}
+
+// dead reports whether the token that is to pay has ended.
+func (n *badNetwork) dead(body []byte) bool {
+	var envelope struct{ BizContent string }
+	var biz struct{ Token string }
+	if json.Unmarshal(body, &envelope) != nil || json.Unmarshal([]byte(envelope.BizContent), &biz) != nil {
+		return false
+	}
+	for _, a := range n.gateway.Ledger().Agreements {
+		if a.Token == biz.Token {
+			return a.Status == gatewaytest.StatusUnbound
+		}
+	}
+	return false
 }
 
 // arriveLater lets a request that its sender has given up arrive within the

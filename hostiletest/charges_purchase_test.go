@@ -78,7 +78,7 @@ func (p *purchase) learned(by string, met *chargeTally) {
 func (m *market) buy(p *purchase) {
 	var unknown *inquiry
 	for i := range 4 {
-		pause := 8 * time.Second
+		pause := 4 * time.Second
 		if i == 0 {
 			pause = 500 * time.Millisecond // all of them at once
 		}

@@ -81,7 +81,7 @@ func newMarket(seed uint64, d *dice, p policy, met *chargeTally) (*market, error
 	}
 	m.gateway = gatewaytest.New(g)
 	m.gateway.DeliverTo(http.HandlerFunc(m.receive))
-	m.network = &badNetwork{gateway: m.gateway, dice: d, sent: m.sent, met: met, answers: map[gatewaytest.Op][]byte{}}
+	m.network = &badNetwork{gateway: m.gateway, dice: d, strict: d.chance(50), sent: m.sent, met: met, answers: map[gatewaytest.Op][]byte{}}
 	var err error
 	m.client, err = codegrant.NewClient(codegrant.ClientConfig{
 		Account: codegrant.Account{
@@ -243,17 +243,17 @@ func (m *market) signUp(user string) {
 
 // live is what a user does besides buying, and what happens to the processes.
 func (m *market) live(user string) {
-	for range 10 {
-		time.Sleep(m.dice.upTo(10 * time.Second))
-		switch m.dice.intN(10) {
+	for range 16 {
+		time.Sleep(m.dice.upTo(5 * time.Second))
+		switch m.dice.intN(11) {
 		case 0:
 			if err := m.restart(m.dice.intN(2)); err != nil {
 				m.violation("restart: %v", err)
 			}
-		case 1:
+		case 1, 2:
 			// The user may have no agreement to end.
 			_ = m.gateway.UnbindInWallet(user, []string{"GCash", "DANA"}[m.dice.intN(2)])
-		case 2, 3:
+		case 3, 4:
 			m.unbind(user)
 		default:
 			m.signUp(user)
