@@ -335,6 +335,11 @@ func (k *Kit) resolveCharge(ctx context.Context, tokenID string, request PayRequ
 	if t.Status == StatusActive {
 		return k.pay(ctx, tokenID, request)
 	}
+	// Other calls, in any process, may have sent it until the token stopped
+	// paying.
+	if t.UpdatedAt.After(sent) {
+		sent = t.UpdatedAt
+	}
 	if k.now().Sub(sent) < 2*k.client.timeout {
 		return Receipt{}, unknown(&Error{Op: "charge", Code: ErrNoToken})
 	}
