@@ -50,7 +50,7 @@ func (m *market) newPurchase() *purchase {
 	n := len(m.purchases)
 	p := &purchase{status: "open", known: true, params: codegrant.ChargeParams{
 		UserID: m.users[n%len(m.users)], OrderID: fmt.Sprint("ORDER-", n), Attempt: 1, ShopperIP: "192.0.2.7", Email: "x@shop.test",
-		Amount: codegrant.Amount{Minor: int64(1000 + n), Currency: "HKD"},
+		Amount: codegrant.Amount{Minor: int64(1000 + n%2), Currency: "HKD"},
 	}}
 	p.orders = []string{p.params.OrderID}
 	m.byOrder[p.params.OrderID] = p
