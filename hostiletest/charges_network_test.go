@@ -197,14 +197,17 @@ func (n *badNetwork) arriveLater(r *http.Request, body []byte) {
 func (n *badNetwork) keep(op gatewaytest.Op, answer *http.Response) (*http.Response, error) {
 	text, err := io.ReadAll(answer.Body)
 	_ = answer.Body.Close()
+	if err != nil {
+		return nil, err
+	}
 	// An answer that names no payment fits every question: no scheme without a
 	// nonce can tell such a replay, only TLS can keep it out.
-	if err == nil && bytes.Contains(text, []byte("merchantTransactionId")) {
+	if bytes.Contains(text, []byte("merchantTransactionId")) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.answers[op] = text
 	}
-	return answerOf(answer.Request, text), err
+	return answerOf(answer.Request, text), nil
 }
 
 // forge is an answer that fits the request in everything but the signature.

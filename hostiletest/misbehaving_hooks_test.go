@@ -46,11 +46,10 @@ func misdeeds() []misdeed {
 		{"panics with an error that holds a secret", false, func(context.Context, *merchant, string, <-chan struct{}) error {
 			panic(fmt.Errorf("no: %s, %s", tokenValue, gatewaytest.DefaultSalt))
 		}},
-		{"panics with nil", false, func(context.Context, *merchant, string, <-chan struct{}) error { panic(nil) }}, //nolint:govet // on purpose
-		{"writes to a nil map", false, func(context.Context, *merchant, string, <-chan struct{}) error {
-			var none map[string]int
-			none["x"]++
-			return nil
+		{"panics with nil", false, func(context.Context, *merchant, string, <-chan struct{}) error { panic(nil) }},
+		{"reads behind the end of a slice", false, func(context.Context, *merchant, string, <-chan struct{}) error {
+			var none []error
+			return none[len(none)]
 		}},
 		{"ends its goroutine", false, func(context.Context, *merchant, string, <-chan struct{}) error {
 			runtime.Goexit()

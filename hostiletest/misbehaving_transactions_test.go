@@ -109,6 +109,9 @@ func TestMisbehavingHooksInTheTransaction(t *testing.T) {
 				if bad.name != "ends the agreement that it hears of" {
 					require.Equal(t, codegrant.StatusPending, m.get(t, id).Status, "rolled back")
 				}
+				if !bad.exact {
+					require.EqualValues(t, 1, calls.Load(), "a hook's conflict is not the store's")
+				}
 				close(release)
 				if bad.name == "hangs, deaf to its context, and succeeds late" {
 					require.Error(t, <-late, "what is written late is refused")
