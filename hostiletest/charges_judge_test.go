@@ -80,9 +80,9 @@ func (m *market) judge() {
 	if twice := ledger.ChargedTwice(); len(twice) > 0 {
 		m.violation("orders charged twice: %v", twice)
 	}
-	owners := map[string]string{}
+	owners, records := map[string]string{}, map[string]string{}
 	for _, a := range ledger.Agreements {
-		owners[a.Token] = a.UserID
+		owners[a.Token], records[a.Token] = a.UserID, a.RequestID
 	}
 	successes := map[*purchase][]gatewaytest.Charge{}
 	requests := map[*purchase]map[string]bool{}
@@ -100,21 +100,21 @@ func (m *market) judge() {
 		}
 		if c.Status == gatewaytest.StatusSuccess {
 			successes[p] = append(successes[p], c)
-			m.judgeDenials(c)
+			m.judgeDenials(c, records[c.Token])
 		}
 	}
 	for _, p := range m.purchases {
 		m.judgePurchase(p, successes[p])
-		if n := len(requests[p]); n > p.params.Attempt && len(p.orders) == 1 {
-			m.violation("order %s: %d request numbers in %d attempts", p.orders[0], n, p.params.Attempt)
+		if n := len(requests[p]); n > p.most && len(p.orders) == 1 {
+			m.violation("order %s: %d request numbers in %d attempts", p.orders[0], n, p.most)
 		}
 		m.judgeRefunds(p, ledger.Refunds)
 	}
 }
 
-// judgeDenials: what had left before a call that called its attempt failed was
-// not executed after all.
-func (m *market) judgeDenials(c gatewaytest.Charge) {
+// judgeDenials: what had left before a call that called its attempt failed, by
+// the same token, was not executed after all.
+func (m *market) judgeDenials(c gatewaytest.Charge, record string) {
 	var last int64
 	for _, s := range m.sends[c.RequestID+c.Token] {
 		if !s.at.After(c.At) {
@@ -122,8 +122,8 @@ func (m *market) judgeDenials(c gatewaytest.Charge) {
 		}
 	}
 	for _, d := range m.denials {
-		if d.requestID == c.RequestID && last < d.began {
-			m.violation("order %s: an attempt that was called failed was executed", c.OrderID)
+		if d.requestID == c.RequestID && d.record == record && last < d.began {
+			m.violation("order %s: an attempt that was called failed was executed (%s)", c.OrderID, d.why)
 		}
 	}
 }

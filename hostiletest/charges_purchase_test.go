@@ -20,6 +20,9 @@ import (
 //     Charge, finds it out.
 //   - Only Failed raises the attempt, once, and only from the attempt that
 //     failed. ErrConflict takes it back: the one before is to be repeated.
+//   - Failed speaks of the token that the call used. Another call of the attempt
+//     that used another token, and whose outcome is unknown, may still succeed;
+//     until then a raised attempt is answered with ErrConflict.
 //   - Succeeded, by a receipt or by the notification, is final. That nothing was
 //     paid is said to nobody before all calls have ended and the last word was
 //     Failed, or the gateway, asked later than any request can live, does not
@@ -27,6 +30,7 @@ import (
 type purchase struct {
 	mu      sync.Mutex
 	params  codegrant.ChargeParams // the attempt to make
+	most    int                    // highest attempt that the row ever showed
 	orders  []string               // every order number that was used
 	status  string                 // "open", "paid", "failed"
 	receipt codegrant.Receipt      // where it is paid
@@ -48,7 +52,7 @@ func (m *market) newPurchase() *purchase {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := len(m.purchases)
-	p := &purchase{status: "open", known: true, params: codegrant.ChargeParams{
+	p := &purchase{status: "open", known: true, most: 1, params: codegrant.ChargeParams{
 		UserID: m.users[n%len(m.users)], OrderID: fmt.Sprint("ORDER-", n), Attempt: 1, ShopperIP: "192.0.2.7", Email: "x@shop.test",
 		Amount: codegrant.Amount{Minor: int64(1000 + n%2), Currency: "HKD"},
 	}}
@@ -117,7 +121,7 @@ func (m *market) enter(p *purchase, params codegrant.ChargeParams, receipt codeg
 	m.met.attempts.Add(1)
 	if err == nil && receipt.Outcome == codegrant.Failed {
 		m.mu.Lock()
-		m.denials = append(m.denials, denial{receipt.RequestID, began})
+		m.denials = append(m.denials, denial{receipt.RequestID, receipt.TokenID, began, fmt.Sprintf("by %s, code %q, token gone: %t", by, receipt.Code, receipt.TokenGone)})
 		m.mu.Unlock()
 	}
 	p.mu.Lock()
@@ -130,6 +134,7 @@ func (m *market) enter(p *purchase, params codegrant.ChargeParams, receipt codeg
 	case err == nil && receipt.Outcome == codegrant.Failed:
 		if current && !m.policy.freshNumbers {
 			p.params.Attempt++
+			p.most = max(p.most, p.params.Attempt)
 		}
 		p.learned(by, m.met)
 	case errors.As(err, &unknown):

@@ -63,7 +63,9 @@ type send struct {
 // denial is a receipt by which an attempt moved no money.
 type denial struct {
 	requestID string
-	began     int64 // of the call that returned it
+	record    string // of the token that did not pay
+	began     int64  // of the call that returned it
+	why       string
 }
 
 func newMarket(seed uint64, d *dice, p policy, met *chargeTally) (*market, error) {
