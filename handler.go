@@ -135,12 +135,14 @@ func New(cfg Config) (*Kit, error) {
 	k := &Kit{
 		cfg:    cfg,
 		client: cfg.Client,
-		store:  cfg.Store,
+		store:  checkedStore{cfg.Store},
 		types:  notifyTypes(cfg.NotifyTypes),
 		log:    cfg.Logger,
 		mux:    http.NewServeMux(),
 	}
-	k.txStore, _ = cfg.Store.(TxStore)
+	if tx, ok := cfg.Store.(TxStore); ok {
+		k.txStore = checkedTxStore{tx}
+	}
 	k.mux.Handle("/signup", k.SignUp())
 	k.mux.Handle("/return/{id}", k.Return())
 	k.mux.Handle("/notify", k.Notify())
