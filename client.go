@@ -66,14 +66,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		successCodes: slices.Clone(cfg.SuccessCodes),
 		goneCodes:    slices.Clone(cfg.TokenGoneCodes),
 	}
-	problems := append(c.account.problems(), c.endpoints.problems()...)
-	if c.timeout < 0 {
-		problems = append(problems, "ClientConfig.Timeout must not be negative")
+	if len(c.successCodes) == 0 {
+		c.successCodes = []string{"000000", "001000"}
 	}
-	if c.maxResponse < 0 {
-		problems = append(problems, "ClientConfig.MaxResponse must not be negative")
-	}
-	if len(problems) > 0 {
+	if problems := c.problems(); len(problems) > 0 {
 		return nil, &ConfigError{Problems: problems}
 	}
 	if c.timeout == 0 {
@@ -81,9 +77,6 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if c.maxResponse == 0 {
 		c.maxResponse = 1 << 20
-	}
-	if len(c.successCodes) == 0 {
-		c.successCodes = []string{"000000", "001000"}
 	}
 	c.http = &http.Client{}
 	if cfg.HTTPClient != nil {

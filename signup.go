@@ -120,7 +120,7 @@ func (k *Kit) checkAuthURL(raw string) error {
 	default:
 		err = errors.New("authUrl is not https")
 	}
-	if err == nil && len(k.cfg.AuthHosts) > 0 && !slices.Contains(k.cfg.AuthHosts, u.Hostname()) {
+	if err == nil && len(k.cfg.AuthHosts) > 0 && !slices.Contains(k.cfg.AuthHosts, strings.ToLower(u.Hostname())) {
 		err = errors.New("authUrl is on a host outside Config.AuthHosts")
 	}
 	return wrap("sign-up", ErrOutcomeUnknown, err)
