@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +67,8 @@ type Config struct {
 	NotifyURL, ReturnURL string
 	// ReturnTo lists where the browser may go after signing up or unbinding:
 	// paths of this site or absolute https URLs, matched exactly. The first is
-	// the default. Empty means "/".
+	// the default, also for records whose own target is no longer listed. Empty
+	// means "/".
 	ReturnTo []string
 	// AuthHosts lists the hosts that the wallet's page may be on, without port;
 	// the case of letters does not matter. Empty means any host, always over https, since the gateway's answer is signed and no
@@ -152,6 +154,13 @@ func New(cfg Config) (*Kit, error) {
 
 // ServeHTTP serves all endpoints; mount the Kit with [http.StripPrefix].
 func (k *Kit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A ServeMux redirects a path with empty or dot segments to a cleaned one,
+	// without the prefix that was stripped: out of the kit, where nobody meant
+	// to go.
+	if clean := path.Clean("/" + r.URL.Path); r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath = "/", ""
+	}
 	k.mux.ServeHTTP(w, r)
 }
 
