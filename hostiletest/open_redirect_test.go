@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,9 +49,9 @@ func (l *lurer) make() string {
 		"evil%2eexample", "%65vil.example", "evil.example%00.shop.test", `evil.example\.shop.test`, "evil.example%5c.shop.test", "shop.test;evil.example",
 		"2130706433", "0x7f000001", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "xn--shp-9na.test", "shoр.test", "evil.example,shop.test", "", ".", "..", "-")
 	port := l.pick("", "", "", ":", ":443", ":80", ":0", ":99999", ":x", ":443:443", "%3a443")
-	path := l.pick("", "/", good, "/"+good, `\account`, "/..", "/../account", "/%2e%2e/account", "/account/..", "?", "?x="+url.QueryEscape(good), "#", "#"+good,
+	path := l.pick("", "/", good, "/"+good, `\account`, "/..", "/../account", "/%2e%2e/account", "/account/..", "?", "?x="+url.QueryEscape(good), "#", "#"+good, "#\r\nSet-Cookie: a=b", "#\x00", "?\n",
 		"?"+good, "/%0d%0aLocation:%20//evil.example", "\r\nLocation: //evil.example", "\r\nSet-Cookie: a=b", "\n\n<script>alert(1)</script>", "/\u2028", "\t", " ", "\x00", "\x7f", "\xff")
-	switch l.random.IntN(6) {
+	switch l.random.IntN(8) {
 	case 0: // something around an allowed value
 		return l.pick("", slashes, scheme, host, user, " ", "\t", "/", ".") + good + l.pick("", path, "."+host, "@"+host, slashes+host, `\..\`+host, "%00", "/", "?", "#", " ", "\n")
 	case 1: // an allowed value in another spelling
@@ -66,6 +67,14 @@ func (l *lurer) make() string {
 			noise[i] = noisy[l.random.IntN(len(noisy))]
 		}
 		return string(noise) + l.pick("", host, good)
+	case 4, 5, 6: // a plain address with one or two parts that are odd
+		plain := []string{"https:", "//", "", l.pick("evil.example", "shop.test"), "", "/"}
+		odd := []string{scheme, slashes, user, host, port, path}
+		for range 1 + l.random.IntN(2) {
+			i := l.random.IntN(len(plain))
+			plain[i] = odd[i]
+		}
+		return strings.Join(plain, "")
 	default:
 		return scheme + slashes + user + host + port + path
 	}
@@ -124,10 +133,12 @@ func follow(raw string) place {
 			return place{}
 		}
 	}
-	if host == "" || strings.Trim(port, "0123456789") != "" || len(strings.TrimLeft(port, "0")) > 5 {
-		return place{}
+	if number, err := strconv.ParseUint("0"+port, 10, 16); host == "" || err != nil {
+		return place{} // an empty port, and port 0, are none that stops a browser
+	} else if port != "" && number == 443 {
+		port = ""
 	}
-	if port != "" && port != "443" {
+	if port != "" {
 		host += ":" + port
 	}
 	return place{scheme, host, true}
