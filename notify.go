@@ -156,10 +156,9 @@ func answerNotification(w http.ResponseWriter, err error) {
 	default:
 		status = http.StatusServiceUnavailable
 	}
+	secureHeaders(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusMethodNotAllowed {
 		h.Set("Allow", http.MethodPost)
 	}

@@ -53,6 +53,11 @@ func (k *Kit) Return() http.Handler {
 			writeJSON(w, http.StatusOK, viewOf(t))
 			return
 		}
+		if target, ok := k.returnTarget(t.ReturnTo); ok {
+			t.ReturnTo = target
+		} else {
+			t.ReturnTo = k.cfg.ReturnTo[0] // it was allowed when the sign-up started
+		}
 		if k.cfg.ReturnPage != nil {
 			k.cfg.ReturnPage(w, r, t)
 			return

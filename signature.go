@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // protocolVersion is the only value of the version member.
@@ -72,6 +73,10 @@ func (a Account) problems() []string {
 			p = append(p, fmt.Sprintf("Account.Salts[%d] has blanks at its ends", i))
 		case len(salt) < minSaltLength:
 			p = append(p, fmt.Sprintf("Account.Salts[%d] is shorter than %d characters", i, minSaltLength))
+		case strings.IndexFunc(salt, unicode.IsControl) >= 0:
+			p = append(p, fmt.Sprintf("Account.Salts[%d] has control characters; give each salt an entry of its own", i))
+		case slices.ContainsFunc(a.Salts[:i], s.Equal):
+			p = append(p, fmt.Sprintf("Account.Salts[%d] repeats an earlier one", i))
 		}
 	}
 	if a.Digest != SHA256 && a.Digest != MD5 {

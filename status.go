@@ -103,9 +103,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func writeJSONError(w http.ResponseWriter, err error) {
-	code := codeOf(err)
-	if code == ErrNotOwner {
-		code = ErrNotFound // nobody learns that another user's record exists
+	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(shownCode(err))})
+}
+
+// shownCode is codeOf for a browser or a client: nobody learns that another
+// user's record exists.
+func shownCode(err error) Code {
+	if code := codeOf(err); code != ErrNotOwner {
+		return code
 	}
-	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(code)})
+	return ErrNotFound
 }
