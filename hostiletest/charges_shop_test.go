@@ -47,15 +47,15 @@ type market struct {
 	byOrder   map[string]*purchase
 	marked    map[string]int64  // when the store first kept a token as ending
 	ended     map[string]int    // charges in the ledger when a token's end was acknowledged
-	sends     map[string][]send // by requestId and token
+	sends     map[string][]departure // by requestId and token
 	denials   []denial
 	wrong     []string
 }
 
 type callKey struct{}
 
-// send is one unifiedPay on its way.
-type send struct {
+// departure is one unifiedPay on its way.
+type departure struct {
 	number int64
 	at     time.Time
 }
@@ -71,7 +71,7 @@ type denial struct {
 func newMarket(seed uint64, d *dice, p policy, met *chargeTally) (*market, error) {
 	m := &market{
 		policy: p, dice: d, met: met, users: []string{"ann", "bob", "cem"}, byOrder: map[string]*purchase{},
-		marked: map[string]int64{}, ended: map[string]int{}, sends: map[string][]send{},
+		marked: map[string]int64{}, ended: map[string]int{}, sends: map[string][]departure{},
 	}
 	g := gatewaytest.Config{
 		BaseURL: "https://gateway.test", Seed: seed, SupersedeOlder: d.chance(20), ProcessingFirst: d.chance(25),
@@ -157,7 +157,7 @@ func (m *market) sent(r *http.Request, body []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := biz.RequestID + biz.Token
-	m.sends[key] = append(m.sends[key], send{m.clock.Add(1), time.Now()})
+	m.sends[key] = append(m.sends[key], departure{m.clock.Add(1), time.Now()})
 	if end := m.marked[biz.Token]; named && end != 0 && end < began {
 		m.wrong = append(m.wrong, "order "+biz.MerchantTransactionID+": a charge that began after its token was marked was sent")
 	}
