@@ -101,9 +101,12 @@ func send(h http.Handler, r *http.Request) answer {
 // much of its body is left.
 func refusal(status int) answer {
 	a := answer{status, http.Header{
-		"Content-Type":           {"text/plain; charset=utf-8"},
-		"Cache-Control":          {"no-store"},
-		"X-Content-Type-Options": {"nosniff"},
+		"Content-Type":            {"text/plain; charset=utf-8"},
+		"Cache-Control":           {"no-store"},
+		"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+		"Referrer-Policy":         {"no-referrer"},
+		"X-Content-Type-Options":  {"nosniff"},
+		"X-Frame-Options":         {"DENY"},
 	}, http.StatusText(status)}
 	if status == http.StatusMethodNotAllowed {
 		a.header.Set("Allow", http.MethodPost)

@@ -45,8 +45,8 @@ type market struct {
 	mu        sync.Mutex
 	purchases []*purchase
 	byOrder   map[string]*purchase
-	marked    map[string]int64  // when the store first kept a token as ending
-	ended     map[string]int    // charges in the ledger when a token's end was acknowledged
+	marked    map[string]int64       // when the store first kept a token as ending
+	ended     map[string]int         // charges in the ledger when a token's end was acknowledged
 	sends     map[string][]departure // by requestId and token
 	denials   []denial
 	wrong     []string
