@@ -91,6 +91,8 @@ func FuzzCanonicalText(f *testing.F) {
 		{fuzzStore, `{"a":"b"}&clientId=1`, "000000", "x", "code2", "\u00a0"},
 		{fuzzStore, `{}`, "000000", "用户&f=1&g=2", "d", ""},
 		{fuzzStore, `{}`, "000000", "x", "bizContent&code", "1"},
+		{fuzzStore, `{"a":"b=c"}`, "000000", "a=b", "Zed", "x=y"},
+		{fuzzStore, `{"a":"b=c"}`, "000000", "", "bizContent ", "{}"},
 		{fuzzStore, `{}`, "000000", "x\x00", "a=b", "1"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], false)

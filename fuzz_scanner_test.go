@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,12 +28,25 @@ func addJSONSeeds(f *testing.F) {
 		`{"sign":"AB","signType":"SHA256","bizContent":"{}","code":1}`, `{"sign":"AB","signType":"SHA256","bizContent":"{}","code":"1234567"}`,
 		`{"sign":"AB","signType":"SHA256","bizContent":"{}","a&b":"c"}`, `{"sign":"AB","signType":"SHA256","bizContent":"{}","a":"b&c=d"}`,
 		`{"sign":"AB","signType":"SHA256","bizContent":"{}","a":"\u0000"}`, `{"sign":"AB","signType":"SHA256","bizContent":"\u0009{\u000d}\u000a","description":"\u0009"}`,
+		`{"a":"\ud800\u0041"}`, `{"a":"\ud83dx\ude39"}`, "{\"sign\":\"AB\",\"signType\":\"SHA256\",\"bizContent\":\"{}\",\"a\":\"\x7f\"}",
+		`{"sign":"AB","signType":"SHA256","bizContent":"{}","a=b":"c"}`, `{"sign":"AB","signType":"SHA256","bizContent":"{}","":"c"}`,
+		strings.Repeat(`{"a":`, 16) + `1` + strings.Repeat(`}`, 16), numbered(128, ``), numbered(129, ``),
+		numbered(29, `"sign":"AB","signType":"SHA256","bizContent":"{}",`), numbered(30, `"sign":"AB","signType":"SHA256","bizContent":"{}",`),
 		`{"sign":"AB","signType":"SHA256","description":"no content"}`, `{"sign":"AB","signType":"SHA256","bizContent":"{} {}"}`,
 		`{"sign":"AB","signType":"SHA256","bizContent":["{}"]}`, `{"sign":"AB","signType":"SHA256","bizContent":{"a":1,"a":1}}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Add(fuzzSeal(map[string]string{"accId": fuzzStore, "signType": "SHA256", "bizContent": `{"notifyType":"RECHARGE"}`}))
+}
+
+// numbered is an object of n members and those that come first.
+func numbered(n int, first string) string {
+	text := "{" + first
+	for i := range n {
+		text += fmt.Sprintf(`"%d":%d,`, i, i)
+	}
+	return strings.TrimSuffix(text, ",") + "}"
 }
 
 // FuzzParseDocument: the scanner reads exactly what a strict decoder reads, no

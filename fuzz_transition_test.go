@@ -127,6 +127,7 @@ func FuzzTransition(f *testing.F) {
 		for kind := range byte(9) {
 			f.Add([]byte{status, kind, 0, 0, kind, 0, 0, kind / 2, 1, 0, 2, 0, 1})
 			f.Add([]byte{status, 0, 1, 1, 1, kind, 0, 0, 0, 1, 1, 8 - kind, 0, 0})
+			f.Add([]byte{status, status, 0, 1, 0, 8, 0, 0, 8, 0, 0, 8, 0, 0, kind, 0, 0})
 			f.Add([]byte{status, 0, 2, 0, kind, 0, 0, 8 - kind, 1, 0, 0, 0, 1, 1})
 		}
 	}
