@@ -23,10 +23,13 @@ func referenceText(members map[string]string, keepEmpty bool) string {
 	return strings.Join(pairs, "&")
 }
 
-// writeEnvelope writes members as JSON strings.
+// writeEnvelope writes members as JSON strings, in the order that is furthest
+// from the digest's.
 func writeEnvelope(members map[string]string) []byte {
 	body := []byte("{")
-	for i, name := range slices.Sorted(maps.Keys(members)) {
+	names := slices.Sorted(maps.Keys(members))
+	slices.Reverse(names)
+	for i, name := range names {
 		if i > 0 {
 			body = append(body, ',')
 		}
