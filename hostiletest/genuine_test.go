@@ -134,6 +134,7 @@ func genuineMessages() []*genuine {
 		{"in full", []part{{name: "code", value: "000000"}, {name: "description", value: "Transaction succeeded"}}},
 		{"that says more", []part{{name: "code", value: "000000"}, {name: "description", value: "paid & settled&extra=1&f=2&token=3"}, {name: "version", value: "1.0"}}},
 		{"with members of tomorrow", []part{{name: "coda", value: "1"}, {name: "code", value: "301002"}, {name: "Alpha", value: "x=y=z"}, {name: "count", value: "7", literal: true}, {name: "zzz", value: "1"}, {name: "eventId", value: "E-1"}}},
+		{"with a number of its own", []part{{name: "code", value: "000000"}, {name: "webhookId", value: "W-1"}}},
 		{"with blanks", []part{{name: "code", value: ""}, {name: "description", value: " "}, {name: "zzz", value: ""}, {name: "none", value: "null", literal: true}}},
 		{"that splits everywhere", []part{{name: "description", value: "a=b&bizContent={}&clientId=1&code=1&description=x&signType=MD5&version=1.0&zzz=1"}, {name: "code", value: "1"}}},
 	}

@@ -123,13 +123,20 @@ func (f *forger) lengthExtended(l *genuine) {
 	text := l.canonical()
 	last := l.signed()[len(l.signed())-1]
 	suffixes := []string{
-		"", "&zzz=1", "&zzz=1&zzzz=2", `&{"notifyType":"RECHARGE","amount":"1","currency":"HKD"}`,
+		"", "&zzz=1", "&zzzz=1", "&zzz=1&zzzz=2", `&{"notifyType":"RECHARGE","amount":"1","currency":"HKD"}`,
 		`&token=EVIL`, "&version=1.0", "&version=1.0&zzz=a", `&signType=SHA256`, `&signType=MD5`, "SHA256", "&description=paid",
 		`&bizContent={"notifyType":"ACCESS_TOKEN_CREATION","requestId":"RECORD-1","merchantUserId":"ann","token":"EVIL"}`, "&code=000000",
 	}
 	for saltLength := 1; saltLength <= 64; saltLength++ {
-		for range f.size(1) {
-			suffix := suffixes[f.IntN(len(suffixes))] + strconv.Itoa(f.IntN(1000))
+		tried := suffixes // in full for the lengths that salts have as a rule
+		if saltLength != 16 && saltLength != 24 && saltLength != 32 {
+			f.Shuffle(len(suffixes), func(i, j int) { suffixes[i], suffixes[j] = suffixes[j], suffixes[i] })
+			tried = suffixes[:min(f.size(1), len(suffixes))]
+		}
+		for _, suffix := range tried {
+			if f.IntN(2) == 0 {
+				suffix += strconv.Itoa(f.IntN(1000))
+			}
 			padding, sign := extended(l.account.Digest, l.sign, saltLength+len(text), suffix)
 			tail := strings.Split(suffix, "&")
 			for _, write := range paddings() {
