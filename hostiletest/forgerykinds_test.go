@@ -313,10 +313,13 @@ func swapCase(c byte) string {
 // changed damages every byte of the body, and drops and replaces members.
 func (f *forger) changed(l *genuine) {
 	body := l.body()
-	for range f.size(1) {
+	for round := range f.size(1) {
 		for at := range body {
 			flipped := bytes.Clone(body)
 			flipped[at] ^= 1 << f.IntN(8)
+			for range round { // in longer tests there is more than one
+				flipped[f.IntN(len(body))] ^= 1 << f.IntN(8)
+			}
 			f.emit(l, "changed", flipped)
 			switch f.IntN(3) {
 			case 0:
@@ -324,7 +327,7 @@ func (f *forger) changed(l *genuine) {
 			case 1:
 				f.emit(l, "changed", slices.Insert(bytes.Clone(body), at, byte(f.IntN(256))))
 			default:
-				f.emit(l, "changed", body[:at])
+				f.emit(l, "changed", body[:at+1])
 			}
 		}
 	}
@@ -366,6 +369,13 @@ func (f *forger) resigned(l *genuine) {
 			}
 		}
 	}
+	for range f.size(300) {
+		random := []byte(l.sign)
+		for range 1 + f.IntN(len(random)) {
+			random[f.IntN(len(random))] = "0123456789ABCDEF"[f.IntN(16)]
+		}
+		signs = append(signs, string(random))
+	}
 	for _, sign := range signs {
 		f.emit(l, "another digest", written(l.parts, sign))
 		if f.sampled(8) {
@@ -381,7 +391,7 @@ func (f *forger) resigned(l *genuine) {
 // misdirected are messages that somebody signed, for another account or by a
 // salt that is not live.
 func (f *forger) misdirected(l *genuine) {
-	for i := range f.size(40) {
+	for i := range f.size(60) {
 		text := fmt.Sprintf(`{"notifyType":"ACCESS_TOKEN_CREATION","requestId":"RECORD-%d","merchantUserId":"ann","token":"EVIL-%d"}`, i, f.IntN(1000))
 		foreign := *l
 		foreign.parts = l.with("bizContent", text)
