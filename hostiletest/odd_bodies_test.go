@@ -77,7 +77,7 @@ func reordered(body string) string {
 	slices.Reverse(names)
 	var parts []string
 	for _, name := range names {
-		parts = append(parts, quoted(name)+":"+quoted(members[name]))
+		parts = append(parts, encoded(name)+":"+encoded(members[name]))
 	}
 	return "{" + strings.Join(parts, ",") + "}"
 }
@@ -117,7 +117,7 @@ func oddMembers() []odd {
 			members["sign"] = gatewaytest.Sign(gatewaytest.DefaultSalt, gatewaytest.SHA256, members)
 			body := encoded(members)
 			for _, name := range []string{"zone", "live", "more"} {
-				body = replaceOnce(body, quoted(name)+":"+quoted(members[name]), quoted(name)+":"+members[name])
+				body = replaceOnce(body, encoded(name)+":"+encoded(members[name]), encoded(name)+":"+members[name])
 			}
 			return body
 		}},
@@ -131,7 +131,7 @@ func oddMembers() []odd {
 		{name: "every sign of the canonical text in a description", body: signed(map[string]string{"description": "a=b&token=c&=&"})},
 		{name: "every sign of the canonical text in the content", body: signedBiz(marker, "a=b&token=c&=&")},
 		{name: "a content that is an object", body: func(b *besieged) string {
-			return replaceOnce(b.sign(nil), quoted(b.biz()), b.biz())
+			return replaceOnce(b.sign(nil), encoded(b.biz()), b.biz())
 		}},
 		{name: "blanks and line ends in the content", body: signedBiz(`{"`, "\r\n\t { \"")},
 		{name: "escapes in the content", body: signedBiz(`"ann"`, `"\u0061nn"`)},

@@ -47,7 +47,7 @@ func notJSON() []hostile {
 		"an escape that JSON has not":     edit(marker, `\x41`+marker),
 		"a name without a value":          edit(`{"`, `{"zone","`),
 		"an event-stream frame around":    around("data: ", "\n\n"),
-		"the body as a string, sealed":    func(b *besieged) string { return quoted(b.sign(nil)) },
+		"the body as a string, sealed":    func(b *besieged) string { return encoded(b.sign(nil)) },
 		"a garbage signature and no more": just("sign=DEADBEEF"),
 	} {
 		table = append(table, hostile{name: "not one JSON object: " + name, code: codegrant.ErrMalformed, body: body})

@@ -129,7 +129,7 @@ func badMembers() []hostile {
 			return b.sign(map[string]string{"bizContent": b.biz() + "{}"})
 		}},
 		{name: "a signed content in a string in a string", body: func(b *besieged) string {
-			return b.sign(map[string]string{"bizContent": quoted(b.biz())})
+			return b.sign(map[string]string{"bizContent": encoded(b.biz())})
 		}},
 		{name: "signType is absent", body: sealedBy(gatewaytest.DefaultSalt, gatewaytest.SHA256, map[string]string{"signType": ""})},
 		{name: "sign and nothing else", body: just(`{"sign":"` + strings.Repeat("A", 64) + `"}`)},

@@ -57,8 +57,6 @@ func encoded(v any) string {
 	return string(text)
 }
 
-func quoted(s string) string { return encoded(s) }
-
 // sealedBy signs the genuine content as another salt would.
 func sealedBy(salt, digest string, change map[string]string) func(*besieged) string {
 	return func(b *besieged) string {

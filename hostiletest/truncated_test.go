@@ -41,7 +41,7 @@ func TestATruncatedBodyIsNeverAccepted(t *testing.T) {
 			return out.String()
 		}},
 		{"a content that is an object", func(_ *testing.T, b *besieged) string {
-			return replaceOnce(b.sign(nil), quoted(b.biz()), b.biz())
+			return replaceOnce(b.sign(nil), encoded(b.biz()), b.biz())
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
