@@ -36,6 +36,8 @@ type Receipt struct {
 
 	// TokenGone: the charge failed because the gateway does not know the
 	// token. The record is being checked; the user may have to sign up again.
+	// Where another call of the same attempt may still be under way with another
+	// token, wait for that one: raising the attempt is refused meanwhile.
 	TokenGone bool
 	// ActionType and ActionURL are set on a pending charge that wants something
 	// of the user, which CodeGrant is not expected to do.

@@ -120,10 +120,7 @@ func looksUnsigned(body []byte) bool {
 
 // readBody reads the body of a POST once, under the cap and the read deadline.
 func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	// The deadline comes first: net/http waits for what a refusal leaves unread.
-	// Not every ResponseWriter can set one; the server's own then hold.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
+	k.boundReading(w)
 	if r.Method != http.MethodPost {
 		return nil, &Error{Op: "notify", Code: ErrMethod}
 	}
@@ -142,8 +139,15 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, &Error{Op: "notify", Code: ErrMalformed, Err: errors.New("body could not be read to its end")}
 	}
-	_ = control.SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
+}
+
+// boundReading sets the read deadline. It comes before any refusal, for
+// net/http waits for what a refusal leaves unread. Not every ResponseWriter can
+// set one; the server's own then hold.
+func (k *Kit) boundReading(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
 }
 
 // answerNotification writes the status and a body that says nothing of why.
