@@ -158,7 +158,7 @@ func New(cfg Config) (*Kit, error) {
 
 // ServeHTTP serves all endpoints; mount the Kit with [http.StripPrefix].
 func (k *Kit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	k.boundReading(w)
+	k.boundReading(w, r)
 	// A ServeMux redirects a path with empty or dot segments to a cleaned one,
 	// without the prefix that was stripped: out of the kit, where nobody meant
 	// to go.

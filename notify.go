@@ -120,7 +120,7 @@ func looksUnsigned(body []byte) bool {
 
 // readBody reads the body of a POST once, under the cap and the read deadline.
 func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	k.boundReading(w)
+	k.boundReading(w, r)
 	if r.Method != http.MethodPost {
 		return nil, &Error{Op: "notify", Code: ErrMethod}
 	}
@@ -143,10 +143,14 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// boundReading sets the read deadline. It comes before any refusal, for
-// net/http waits for what a refusal leaves unread. Not every ResponseWriter can
-// set one; the server's own then hold.
-func (k *Kit) boundReading(w http.ResponseWriter) {
+// boundReading sets the read deadline of a request with a body. It comes before
+// any refusal, for net/http waits for what a refusal leaves unread. Without a
+// body it would end the context of a handler that works for longer. Not every
+// ResponseWriter can set one; the server's own then hold.
+func (k *Kit) boundReading(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
 }
 

@@ -21,7 +21,7 @@ import (
 // before it sends the browser to the same page without them.
 func (k *Kit) Return() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		k.boundReading(w)
+		k.boundReading(w, r)
 		secureHeaders(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")

@@ -198,7 +198,7 @@ type formInput struct {
 // request comes from, who is signed in, and the size of what was sent.
 func (k *Kit) browserPost(op string, next func(http.ResponseWriter, *http.Request, string, formInput)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		k.boundReading(w)
+		k.boundReading(w, r)
 		secureHeaders(w)
 		fail := func(err error) {
 			k.reject(r.Context(), op, err)

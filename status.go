@@ -52,7 +52,7 @@ func viewOf(t Token) tokenView {
 // a record as one more path segment it answers that record alone.
 func (k *Kit) Status() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		k.boundReading(w)
+		k.boundReading(w, r)
 		secureHeaders(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/codegrant/codegrant"
 )
 
 // slowSender is a request that never ends. Its headers are complete: headers
@@ -86,6 +88,64 @@ func TestASlowSenderIsCutOffAtTheReadDeadline(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestEveryEndpointCutsASlowSenderOff: net/http waits for the rest of a body that
+// the handler did not want.
+func TestEveryEndpointCutsASlowSenderOff(t *testing.T) {
+	t.Parallel()
+	for _, request := range []string{
+		"POST /wallet/signup", "GET /wallet/signup", "POST /wallet/unbind", "GET /wallet/status", "POST /wallet/status/ID",
+		"GET /wallet/return/ID", "POST /wallet/return/ID", "POST /wallet/no/such/page", "POST /wallet//", "DELETE /wallet/notify",
+	} {
+		for _, origin := range []string{"https://shop.test", "https://evil.test"} {
+			t.Run(request+" from "+origin, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					b := newBesieged(t)
+					conn, stop := dial(t, b.handler)
+					defer stop()
+					defer func() { _ = conn.Close() }()
+					began := time.Now()
+					require.NoError(t, conn.SetReadDeadline(began.Add(time.Minute)))
+					go func() {
+						_, _ = io.WriteString(conn, request+" HTTP/1.1\r\nHost: shop.test\r\nX-User: ann\r\nOrigin: "+origin+
+							"\r\nContent-Length: 600\r\n\r\nwallet=")
+					}()
+					_, err := io.ReadAll(conn)
+					require.NoError(t, err)
+					require.LessOrEqual(t, time.Since(began), defaultReadTimeout+time.Second)
+				})
+			})
+		}
+	}
+}
+
+// TestADeadlineForReadingEndsNoWork: a page without a body may take longer.
+func TestADeadlineForReadingEndsNoWork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMerchant(t, func(s *setup) {
+			s.kit.ReturnPage = func(w http.ResponseWriter, r *http.Request, _ codegrant.Token) {
+				select {
+				case <-time.After(2 * defaultReadTimeout):
+					w.WriteHeader(http.StatusTeapot)
+				case <-r.Context().Done():
+				}
+			}
+		})
+		token := m.connect(t, "ann")
+		conn, stop := dial(t, m.handler)
+		defer stop()
+		defer func() { _ = conn.Close() }()
+		go func() {
+			_, _ = io.WriteString(conn, "GET /wallet/return/"+token.ID+" HTTP/1.1\r\nHost: shop.test\r\nX-User: ann\r\n\r\n")
+		}()
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusTeapot, answer.StatusCode)
+		require.NoError(t, answer.Body.Close())
+	})
 }
 
 // defaultReadTimeout is the documented default of Config.ReadTimeout.
