@@ -70,7 +70,7 @@ func (f *forger) emit(l *genuine, class string, body []byte) {
 		f.t.Error("something was read of what was refused")
 	}
 	if count.refused%4 == 0 {
-		require.Equal(f.t, err.Error(), f.shop.Apply(f.t.Context(), body, "RECORD-1").Error())
+		require.EqualError(f.t, f.shop.Apply(f.t.Context(), body, "RECORD-1"), err.Error())
 	}
 	if decode := f.believed[class]; decode != nil && count.fooled == 0 && naive(decode(body), l.account) {
 		count.fooled++
