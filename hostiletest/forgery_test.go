@@ -51,11 +51,6 @@ func (f *forger) emit(l *genuine, class string, body []byte) {
 		count = &verdicts{}
 		f.tallies[class] = count
 	}
-	decode := f.believed[class]
-	fools := decode != nil && count.fooled == 0 && naive(decode(body), l.account)
-	if !fools && f.IntN(slowdown) > 0 {
-		return
-	}
 	f.seen[hash] = true
 	n, err := codegrant.ParseNotification(body, l.account)
 	if err == nil {
@@ -75,9 +70,9 @@ func (f *forger) emit(l *genuine, class string, body []byte) {
 		f.t.Error("something was read of what was refused")
 	}
 	if count.refused%4 == 0 {
-		require.Equal(f.t, err.Error(), f.shop.Apply(f.t.Context(), body, "RECORD-1").Error())
+		require.EqualError(f.t, f.shop.Apply(f.t.Context(), body, "RECORD-1"), err.Error())
 	}
-	if fools {
+	if decode := f.believed[class]; decode != nil && count.fooled == 0 && naive(decode(body), l.account) {
 		count.fooled++
 	}
 }
@@ -91,6 +86,9 @@ func TestNoForgeryIsAccepted(t *testing.T) {
 	total := map[string]*verdicts{}
 	t.Run("letters", func(t *testing.T) {
 		for i, l := range genuineMessages() {
+			if i%max(1, slowdown-3) > 0 {
+				continue // under the race detector a seventh of them, of every account
+			}
 			t.Run(l.name, func(t *testing.T) {
 				t.Parallel()
 				n, err := codegrant.ParseNotification(l.body(), l.account)
