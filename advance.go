@@ -165,14 +165,20 @@ func (k *keeper[R]) settleHook(ctx context.Context, op string, r R) (R, error) {
 func (k *Kit) runHook(ctx context.Context, op string, hook func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() {
+		returned := false
 		defer func() {
-			if p := recover(); p != nil {
+			switch p := recover(); {
+			case p == nil && !returned: // a test's FailNow, for one
+				done <- errors.New("hook ended its goroutine")
+			case p != nil:
 				k.log.LogAttrs(ctx, slog.LevelError, "codegrant: hook panicked", slog.String("code", "hook_panic"),
 					slog.String("op", op), slog.String("stack", string(debug.Stack())))
 				done <- fmt.Errorf("hook panicked with a %T", p)
 			}
 		}()
-		done <- hook(ctx)
+		err := hook(ctx)
+		returned = true
+		done <- err
 	}()
 	select {
 	case err := <-done:

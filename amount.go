@@ -54,6 +54,9 @@ func (a Amount) Decimal() (string, error) {
 func ParseAmount(decimal, currency string) (Amount, error) {
 	places, ok := decimals(currency)
 	if !ok {
+		if len(currency) != 3 || !isWord(currency) { // somebody's text, not to be repeated in a log
+			return Amount{}, fmt.Errorf("codegrant: currency is not a code of three letters")
+		}
 		return Amount{}, fmt.Errorf("codegrant: decimals of currency %q are not known", currency)
 	}
 	whole, fraction, dotted := strings.Cut(decimal, ".")

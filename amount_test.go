@@ -121,4 +121,8 @@ func TestErrorsOfAmountsDoNotRepeatTheText(t *testing.T) {
 		_, err := codegrant.ParseAmount(text, "HKD")
 		requireDiscreet(t, err, "SENTINEL", "777777")
 	}
+	_, err := codegrant.ParseAmount("1.00", "SENTINEL")
+	requireDiscreet(t, err, "SENTINEL")
+	_, err = codegrant.ParseAmount("1.00", "BHD")
+	require.ErrorContains(t, err, "BHD", "a code of three letters helps who reads the log")
 }

@@ -40,7 +40,8 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 			}
 		},
 	}
-	if tx, ok := k.store.(TxStore); ok {
+	if tx, ok := k.cfg.Store.(TxStore); ok {
+		tx := checkedTxStore{tx}
 		tokens.inTx = func(ctx context.Context, fn func(context.Context, records[Token]) error) error {
 			return tx.InTx(ctx, func(ctx context.Context, s TokenStore) error { return fn(ctx, of(s)) })
 		}

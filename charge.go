@@ -36,6 +36,8 @@ type Receipt struct {
 
 	// TokenGone: the charge failed because the gateway does not know the
 	// token. The record is being checked; the user may have to sign up again.
+	// Where another call of the same attempt may still be under way with another
+	// token, wait for that one: raising the attempt is refused meanwhile.
 	TokenGone bool
 	// ActionType and ActionURL are set on a pending charge that wants something
 	// of the user, which CodeGrant is not expected to do.
@@ -98,7 +100,15 @@ func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 		return Receipt{}, err
 	}
 	if p.Attempt > 1 {
-		if receipt, err := k.earlierAttempt(ctx, p, t.ID, request); receipt.Outcome != "" || err != nil {
+		receipt, err := k.earlierAttempt(ctx, p, t.ID, request)
+		if errors.Is(err, ErrOutcomeUnknown) {
+			// This attempt was not sent; it is the ones before it that are unknown.
+			err = &UnknownOutcomeError{
+				Op: op, OrderID: p.OrderID, RequestID: request.RequestID, Err: err,
+				resolve: func(ctx context.Context) (Receipt, error) { return k.Charge(ctx, p) },
+			}
+		}
+		if receipt.Outcome != "" || err != nil {
 			return receipt, err
 		}
 	}
@@ -169,10 +179,19 @@ func (k *Kit) pay(ctx context.Context, tokenID string, request PayRequest) (Rece
 		return k.receiptOf(response, request, tokenID), nil
 	}
 	var refusal *GatewayError
+	isAnswer := errors.As(err, &refusal)
 	if errors.Is(err, ErrOutcomeUnknown) {
+		if isAnswer && !refusal.Unverified && duplicateCode(refusal.Code) {
+			// This attempt was made before with another token, since when the user
+			// has signed up again. To send it once more would say no more.
+			state, queryErr := k.client.QueryPayment(ctx, PaymentQuery{OrderID: request.OrderID})
+			if queryErr == nil && (!mismatch(state.RequestID, request.RequestID) || outcomeOf(state.Status) != Failed) {
+				return k.receiptOf(state, request, tokenID), nil
+			}
+		}
 		return Receipt{}, k.unknownCharge(tokenID, request, sent, err)
 	}
-	if !errors.As(err, &refusal) {
+	if !isAnswer {
 		return Receipt{}, err
 	}
 	receipt := Receipt{
@@ -325,6 +344,11 @@ func (k *Kit) resolveCharge(ctx context.Context, tokenID string, request PayRequ
 	}
 	if t.Status == StatusActive {
 		return k.pay(ctx, tokenID, request)
+	}
+	// Other calls, in any process, may have sent it until the token stopped
+	// paying.
+	if t.UpdatedAt.After(sent) {
+		sent = t.UpdatedAt
 	}
 	if k.now().Sub(sent) < 2*k.client.timeout {
 		return Receipt{}, unknown(&Error{Op: "charge", Code: ErrNoToken})

@@ -393,3 +393,82 @@ func TestARepetitionIsNotFailedByADeadToken(t *testing.T) {
 	_, err = s.QueryRefund(t.Context(), "order-1", 1)
 	require.ErrorIs(t, err, codegrant.ErrNotFound)
 }
+
+func TestALaterAttemptThatCannotLookCanBeResolved(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.FailFirst = true }))
+	s.connect(t, "ann")
+	params := chargeParams("ann", "order-1")
+	receipt, err := s.Charge(t.Context(), params)
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Failed, receipt.Outcome)
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPayQuery, Kind: gatewaytest.ResetBefore})
+	params.Attempt = 2
+	_, err = s.Charge(t.Context(), params)
+	var unknown *codegrant.UnknownOutcomeError
+	require.ErrorAs(t, err, &unknown)
+	require.Len(t, s.gateway.Ledger().Charges, 1, "the second attempt was not sent")
+	receipt, err = unknown.Resolve(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+	require.Equal(t, []string{"order-1"}, s.succeeded())
+}
+
+func TestARepetitionWithANewerTokenLearnsTheOutcome(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.connect(t, "ann")
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: gatewaytest.ResetAfter})
+	_, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	s.connect(t, "ann")
+	// The same number with another token: the gateway calls it a duplicate.
+	receipt, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+	require.Equal(t, []string{"order-1"}, s.succeeded())
+}
+
+// Of two requests for one attempt the later one may still be on its way when
+// the error of the earlier one is asked.
+func TestAnEarlierErrorDoesNotDenyALaterRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.connect(t, "ann")
+		inner := s.gateway.Transport()
+		pays := 0
+		other := newShop(t, withConfig(func(c *codegrant.Config) { c.Store = s.store }), withClient(func(c *codegrant.ClientConfig) {
+			c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if !strings.HasSuffix(r.URL.Path, "/unifiedPay") {
+					return inner.RoundTrip(r)
+				}
+				if pays++; pays == 2 { // 20 s late
+					body, err := io.ReadAll(r.Body)
+					require.NoError(t, err)
+					r = r.Clone(context.WithoutCancel(r.Context()))
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					time.AfterFunc(20*time.Second, func() { _, _ = inner.RoundTrip(r) })
+				}
+				return nil, io.ErrUnexpectedEOF
+			})}
+		}))
+		_, err := other.Charge(t.Context(), chargeParams("ann", "order-1"))
+		var first *codegrant.UnknownOutcomeError
+		require.ErrorAs(t, err, &first)
+		time.Sleep(55 * time.Second)
+		_, err = first.Resolve(t.Context())
+		require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown, "sent again, and lost again")
+		s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpUnbind, Kind: gatewaytest.ResetBefore})
+		_, err = other.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann"})
+		require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+		time.Sleep(10 * time.Second)
+		_, err = first.Resolve(t.Context())
+		require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown, "the second request may still arrive")
+		time.Sleep(30 * time.Second)
+		receipt, err := first.Resolve(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+	})
+}

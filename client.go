@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,14 +67,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		successCodes: slices.Clone(cfg.SuccessCodes),
 		goneCodes:    slices.Clone(cfg.TokenGoneCodes),
 	}
-	problems := append(c.account.problems(), c.endpoints.problems()...)
-	if c.timeout < 0 {
-		problems = append(problems, "ClientConfig.Timeout must not be negative")
+	if len(c.successCodes) == 0 {
+		c.successCodes = []string{"000000", "001000"}
 	}
-	if c.maxResponse < 0 {
-		problems = append(problems, "ClientConfig.MaxResponse must not be negative")
-	}
-	if len(problems) > 0 {
+	if problems := c.problems(); len(problems) > 0 {
 		return nil, &ConfigError{Problems: problems}
 	}
 	if c.timeout == 0 {
@@ -81,9 +78,6 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if c.maxResponse == 0 {
 		c.maxResponse = 1 << 20
-	}
-	if len(c.successCodes) == 0 {
-		c.successCodes = []string{"000000", "001000"}
 	}
 	c.http = &http.Client{}
 	if cfg.HTTPClient != nil {
@@ -180,14 +174,14 @@ func (c *Client) judge(op string, request any, sent []byte, status int, body []b
 		// request may be unsigned. Their text helps a person, no more.
 		hint := &GatewayError{Operation: op, RequestID: requestID(request), HTTPStatus: status, Unverified: true}
 		if doc, parseErr := parseDocument(body); parseErr == nil {
-			hint.Code = clip(mask(request, doc.text("code")), 6)
-			hint.Description = clip(mask(request, doc.text("description")), 500)
+			hint.Code = clip(c.mask(request, doc.text("code")), 6)
+			hint.Description = clip(c.mask(request, doc.text("description")), 500)
 		}
 		return nil, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
 	}
 	// PingPong v4, Basic Rules for API Usage: a description has at most 500
 	// characters, and may echo what anybody sent.
-	a := &answer{code: env.code, description: clip(mask(request, env.description), 2000), httpStatus: status, biz: env.biz}
+	a := &answer{code: env.code, description: clip(c.mask(request, env.description), 2000), httpStatus: status, biz: env.biz}
 	if status == http.StatusTooManyRequests || status >= 500 {
 		return nil, c.undecided(op, request, a)
 	}
@@ -253,9 +247,18 @@ func requestID(request any) string {
 	return ""
 }
 
-// mask takes the request's secrets, which it may echo, and control characters
-// out of a text of the gateway.
-func mask(request any, text string) string {
+// tokenShape is what a payment token looks like, whosever it is.
+// PingPong v4, CodeGrant: 64 hexadecimal digits.
+var tokenShape = regexp.MustCompile(`[0-9A-Fa-f]{64,}`)
+
+// mask takes secrets that a text of the gateway may echo out of it, the
+// request's own, the account's and anything like a token, and control
+// characters.
+func (c *Client) mask(request any, text string) string {
+	for _, salt := range c.account.Salts {
+		text = strings.ReplaceAll(text, salt.Reveal(), redacted)
+	}
+	text = tokenShape.ReplaceAllString(text, redacted)
 	v := reflect.ValueOf(request)
 	for i := range v.NumField() {
 		if v.Type().Field(i).IsExported() && v.Field(i).Type() == secretType {

@@ -84,6 +84,8 @@ func (e Endpoints) problems() []string {
 	} else if u, err := url.Parse(e.Host); err != nil || u.Hostname() == "" || u.Path != "" || u.User != nil ||
 		strings.ContainsAny(e.Host, "?#") {
 		p = append(p, "Endpoints.Host must be scheme and host only")
+	} else if !saneHost(u) {
+		p = append(p, "Endpoints.Host must have an ASCII host name and a port that exists")
 	} else if !secureURL(u) {
 		p = append(p, "Endpoints.Host must be https (http only on a loopback address)")
 	}

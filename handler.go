@@ -4,12 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/sync/singleflight"
 )
@@ -86,10 +85,11 @@ type Config struct {
 	NotifyURL, ReturnURL string
 	// ReturnTo lists where the browser may go after signing up or unbinding:
 	// paths of this site or absolute https URLs, matched exactly. The first is
-	// the default. Empty means "/".
+	// the default, also for records whose own target is no longer listed. Empty
+	// means "/".
 	ReturnTo []string
-	// AuthHosts lists the hosts that the wallet's page may be on. Empty means
-	// any host, always over https, since the gateway's answer is signed and no
+	// AuthHosts lists the hosts that the wallet's page may be on, without port;
+	// the case of letters does not matter. Empty means any host, always over https, since the gateway's answer is signed and no
 	// document lists the hosts.
 	AuthHosts []string
 	// ReturnPage and ErrorPage write the merchant's own pages instead of the
@@ -155,7 +155,7 @@ func New(cfg Config) (*Kit, error) {
 	k := &Kit{
 		cfg:    cfg,
 		client: cfg.Client,
-		store:  cfg.Store,
+		store:  checkedStore{cfg.Store},
 		types:  notifyTypes(cfg.NotifyTypes),
 		log:    cfg.Logger,
 		mux:    http.NewServeMux(),
@@ -176,78 +176,15 @@ func New(cfg Config) (*Kit, error) {
 
 // ServeHTTP serves all endpoints; mount the Kit with [http.StripPrefix].
 func (k *Kit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.boundReading(w, r)
+	// A ServeMux redirects a path with empty or dot segments to a cleaned one,
+	// without the prefix that was stripped: out of the kit, where nobody meant
+	// to go.
+	if clean := path.Clean("/" + r.URL.Path); r.URL.Path != clean && (clean == "/" || r.URL.Path != clean+"/") {
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath = "/", ""
+	}
 	k.mux.ServeHTTP(w, r)
-}
-
-// idRoom is what the kit appends to NotifyURL and ReturnURL: a slash and the
-// number of a record or, longer, of a refund.
-const idRoom = 1 + 40
-
-func (cfg *Config) problems() []string {
-	var p []string
-	if cfg.Client == nil {
-		p = append(p, "Client is missing; make one with NewClient")
-	}
-	if cfg.Store == nil {
-		p = append(p, "Store is missing; memstore forgets on restart, sqlstore does not")
-	}
-	if cfg.User == nil {
-		p = append(p, "User is missing: it tells the kit who is signed in")
-	}
-	urlProblem := func(name, value string, room int) {
-		if text := publicURLProblem(value); text != "" {
-			p = append(p, name+" "+text)
-		} else if len(value)+room > 255 {
-			p = append(p, name+" is too long: with what is appended it must fit in 255 characters")
-		}
-	}
-	if cfg.NotifyURL == "" || cfg.ReturnURL == "" {
-		urlProblem("BaseURL", cfg.BaseURL, len("/notify")+idRoom)
-	}
-	if cfg.NotifyURL != "" {
-		urlProblem("NotifyURL", cfg.NotifyURL, idRoom)
-	}
-	if cfg.ReturnURL != "" {
-		urlProblem("ReturnURL", cfg.ReturnURL, idRoom)
-	}
-	for _, target := range cfg.ReturnTo {
-		if !validTarget(target) {
-			p = append(p, `ReturnTo: each target must be a path that begins with one "/" or an absolute https URL`)
-			break
-		}
-	}
-	for _, host := range cfg.AuthHosts {
-		if host == "" || strings.ContainsAny(host, "/:@ ") {
-			p = append(p, "AuthHosts: each entry must be a host name alone")
-			break
-		}
-	}
-	if cfg.MaxBody < 0 || cfg.Timeout < 0 || cfg.ReadTimeout < 0 || cfg.PendingFor < 0 {
-		p = append(p, "MaxBody, Timeout, ReadTimeout and PendingFor must not be negative")
-	}
-	p = append(p, cfg.Reconcile.problems()...)
-	for name, kind := range cfg.NotifyTypes {
-		if !knownKind(kind) || name == "" {
-			p = append(p, "NotifyTypes: each entry must map a type to one of the Kind constants")
-			break
-		}
-	}
-	for name, kind := range cfg.SignUpStatuses {
-		if !knownKind(kind) || name == "" {
-			p = append(p, "SignUpStatuses: each entry must map a status to one of the Kind constants")
-			break
-		}
-	}
-	return p
-}
-
-func knownKind(k Kind) bool {
-	switch k {
-	case KindUnknown, KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant,
-		KindPayment, KindRefund, KindTokenGone:
-		return true
-	}
-	return false
 }
 
 // withDefaults returns a copy that shares no slice or map with the caller.
@@ -266,6 +203,9 @@ func (cfg Config) withDefaults() Config {
 		cfg.ReturnTo = []string{"/"}
 	}
 	cfg.AuthHosts = slices.Clone(cfg.AuthHosts)
+	for i, host := range cfg.AuthHosts {
+		cfg.AuthHosts[i] = strings.ToLower(host)
+	}
 	if cfg.SignUpStatuses == nil {
 		cfg.SignUpStatuses = map[string]Kind{
 			"SUCCESS": KindSignedUp,
@@ -297,23 +237,6 @@ func setDefault[T comparable](field *T, value T) {
 
 // now is the clock in the form that stores keep.
 func (k *Kit) now() time.Time { return k.cfg.Now().UTC().Truncate(time.Microsecond) }
-
-// validTarget reports whether a configured return target is safe to send a
-// browser to: an absolute https URL, or a path that no browser takes for a
-// host.
-func validTarget(target string) bool {
-	if strings.ContainsAny(target, "\\ <>\"") || strings.IndexFunc(target, unicode.IsControl) >= 0 {
-		return false
-	}
-	u, err := url.Parse(target)
-	if err != nil || u.User != nil {
-		return false
-	}
-	if u.Host != "" {
-		return u.Hostname() != "" && secureURL(u)
-	}
-	return u.Scheme == "" && strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//")
-}
 
 // returnTarget returns the allow-listed target that was asked for, or the
 // default one when none was.

@@ -65,7 +65,10 @@ func (k *Kit) find(ctx context.Context, n Notification, id string, byToken *Toke
 		if candidate == "" {
 			continue
 		}
-		t, err := k.store.Get(ctx, candidate)
+		t, err := Token{}, error(ErrNotFound)
+		if isRecordID(candidate) { // no other text is asked of a store
+			t, err = k.store.Get(ctx, candidate)
+		}
 		if errors.Is(err, ErrNotFound) {
 			if candidate == n.RequestID && n.Kind == KindSignedUp {
 				break // it names a record, and not the one in the path

@@ -126,16 +126,18 @@ func looksUnsigned(body []byte) bool {
 
 // readBody reads the body of a POST once, under the cap and the read deadline.
 func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	k.boundReading(w, r)
 	if r.Method != http.MethodPost {
 		return nil, &Error{Op: "notify", Code: ErrMethod}
 	}
 	if r.ContentLength > k.cfg.MaxBody {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}
 	}
-	// Not every ResponseWriter can set a deadline; the server's own then hold.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, k.cfg.MaxBody))
+	received := r.Body
+	if received == nil { // from an adapter; net/http never does this
+		received = http.NoBody
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, received, k.cfg.MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}
@@ -143,8 +145,19 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, &Error{Op: "notify", Code: ErrMalformed, Err: errors.New("body could not be read to its end")}
 	}
-	_ = control.SetReadDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
+}
+
+// boundReading sets the read deadline of a request with a body. It comes before
+// any refusal, for net/http waits for what a refusal leaves unread. Without a
+// body it would end the context of a handler that works for longer. Not every
+// ResponseWriter can set one; the server's own then hold.
+func (k *Kit) boundReading(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(k.cfg.ReadTimeout))
 }
 
 // answerNotification writes the status and a body that says nothing of why.
@@ -157,10 +170,9 @@ func answerNotification(w http.ResponseWriter, err error) {
 	default:
 		status = http.StatusServiceUnavailable
 	}
+	secureHeaders(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusMethodNotAllowed {
 		h.Set("Allow", http.MethodPost)
 	}

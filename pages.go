@@ -31,9 +31,6 @@ type page struct {
 func (k *Kit) writeReturnPage(w http.ResponseWriter, t Token) {
 	wallet := string(t.Wallet)
 	p := page{Target: t.ReturnTo, Link: "Continue", State: t.Status.String()}
-	if p.Target == "" {
-		p.Target = k.cfg.ReturnTo[0]
-	}
 	switch t.Status {
 	case StatusPending:
 		p.Title, p.Text, p.Seconds = "Connecting "+wallet, "We are waiting for "+wallet+
@@ -59,7 +56,7 @@ func (k *Kit) writeReturnPage(w http.ResponseWriter, t Token) {
 // about it, and nothing of the cause.
 func (k *Kit) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	secureHeaders(w)
-	status, code := HTTPStatus(err), codeOf(err)
+	status, code := HTTPStatus(err), shownCode(err)
 	if wantsJSON(r) {
 		writeJSONError(w, err)
 		return
@@ -72,7 +69,7 @@ func (k *Kit) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	switch code {
 	case ErrUnauthenticated:
 		p.Title, p.Text = "Please sign in", "Sign in to your account in this browser, then open this page again."
-	case ErrNotFound, ErrNotOwner:
+	case ErrNotFound:
 		p.Title, p.Text = "Nothing here", "This page belongs to another account or does not exist. Go back and start again."
 	case ErrCrossOrigin:
 		p.Title, p.Text = "Not from this site", "For your safety this can only be started from our own pages. Go back and press the button there."

@@ -136,7 +136,9 @@ func (k *Kit) paymentKeeper() *keeper[Payment] {
 	if store == nil {
 		return nil
 	}
-	of := func(s PaymentStore) records[Payment] { return records[Payment]{get: s.GetPayment, save: s.SavePayment} }
+	of := func(s PaymentStore) records[Payment] {
+		return records[Payment]{get: checkedPayments{s}.GetPayment, save: s.SavePayment}
+	}
 	payments := &keeper[Payment]{
 		kit: k, kind: "payment ", records: of(store),
 		id:     func(p Payment) string { return p.ID },

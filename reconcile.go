@@ -60,13 +60,6 @@ func (c ReconcileConfig) withDefaults() ReconcileConfig {
 	return c
 }
 
-func (c ReconcileConfig) problems() []string {
-	if c.Every < 0 || c.After < 0 || c.GiveUpAfter < 0 || c.Limit < 0 || c.Concurrency < 0 || c.Rate < 0 {
-		return []string{"Reconcile: no field may be negative"}
-	}
-	return nil
-}
-
 // Sweep is what one [Kit.Reconcile] did.
 type Sweep struct {
 	Looked  int // sign-ups and orders that it looked at; other processes may have taken some

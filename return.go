@@ -21,6 +21,7 @@ import (
 // before it sends the browser to the same page without them.
 func (k *Kit) Return() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.boundReading(w, r)
 		secureHeaders(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -52,6 +53,11 @@ func (k *Kit) Return() http.Handler {
 		if wantsJSON(r) {
 			writeJSON(w, http.StatusOK, viewOf(t))
 			return
+		}
+		if target, ok := k.returnTarget(t.ReturnTo); ok {
+			t.ReturnTo = target
+		} else {
+			t.ReturnTo = k.cfg.ReturnTo[0] // it was allowed when the sign-up started
 		}
 		if k.cfg.ReturnPage != nil {
 			k.cfg.ReturnPage(w, r, t)

@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/seal"
 )
 
 const hidden = "SENTINEL-hidden-value"
@@ -91,13 +93,43 @@ func secretive(t testing.TB) map[string]any {
 	require.NoError(t, err)
 	values["*Client"], values["Client"] = client, reflect.ValueOf(client).Elem().Interface()
 	secret := codegrant.NewSecret(hidden)
+	config := newConfig(t)
+	config.Client = client
+	full := codegrant.Token{ID: "R", AccountID: "A", UserID: "ann", Revision: 1}
+	hideIn(reflect.ValueOf(&full).Elem())
+	require.NoError(t, config.Store.Save(t.Context(), full))
+	kit, err := codegrant.New(config)
+	require.NoError(t, err)
+	values["Config"], values["*Config"], values["memstore.Store"] = config, &config, config.Store
+	values["*Kit"], values["Kit"] = kit, reflect.ValueOf(kit).Elem().Interface()
+	values["seal.Key"], values["*seal.Key"] = seal.Key{ID: "k1", Secret: secret}, &seal.Key{ID: "k1", Secret: secret}
 	h := newHolder()
+	for name, err := range nestedErrors(full, h) {
+		values[name] = err
+	}
 	values["Secret"], values["*Secret"], values["[]Secret"] = secret, &secret, []codegrant.Secret{secret}
 	values["map"] = map[string]codegrant.Secret{"k": secret}
 	values["Salts"] = codegrant.Salts(hidden)
 	values["struct"], values["*struct"] = h, &h
 	values["slice of structs"], values["slice of any"] = []holder{h}, []any{secret, &secret, h, &h}
 	return values
+}
+
+// nestedErrors are all kinds of error of the package, one inside the other,
+// around causes that somebody made of values with secrets in them.
+func nestedErrors(token codegrant.Token, h holder) map[string]error {
+	cause := fmt.Errorf("saving %v of %+v failed: %#v %s %q %x %d", token, h, h, token, token.Value, token.Value, h.private)
+	gateway := &codegrant.GatewayError{Operation: "unifiedPay", Code: "102000", Description: fmt.Sprint(token), RequestID: "R", HTTPStatus: 200}
+	request := &codegrant.RequestError{Operation: "unifiedPay", Problems: []codegrant.Problem{{Field: "PayRequest.Token", Wire: "token", Rule: "is required"}}}
+	config := &codegrant.ConfigError{Problems: []string{fmt.Sprint(token.Value)}}
+	inner := &codegrant.Error{Op: "save", Code: codegrant.ErrStore, Err: errors.Join(cause, gateway, request, config)}
+	unknown := &codegrant.UnknownOutcomeError{Op: "charge", OrderID: "O", RequestID: "R", Err: inner}
+	return map[string]error{
+		"*GatewayError": gateway, "*RequestError": request, "*ConfigError": config, "*Error": inner, "*UnknownOutcomeError": unknown,
+		"a wrapped error": fmt.Errorf("buying %v: %w", token, &codegrant.Error{Op: "charge", Code: codegrant.ErrOutcomeUnknown, Err: unknown}),
+		"seal.Error":      &seal.Error{Code: seal.ErrCorrupt, RecordID: token.ID, Field: "Value", KeyID: "k1"},
+		"a path error":    &fs.PathError{Op: "open", Path: fmt.Sprint(token), Err: inner},
+	}
 }
 
 // hideIn puts the hidden value into every Secret below v.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // protocolVersion is the only value of the version member.
@@ -72,6 +73,10 @@ func (a Account) problems() []string {
 			p = append(p, fmt.Sprintf("Account.Salts[%d] has blanks at its ends", i))
 		case len(salt) < minSaltLength:
 			p = append(p, fmt.Sprintf("Account.Salts[%d] is shorter than %d characters", i, minSaltLength))
+		case strings.IndexFunc(salt, unicode.IsControl) >= 0:
+			p = append(p, fmt.Sprintf("Account.Salts[%d] has control characters; give each salt an entry of its own", i))
+		case slices.ContainsFunc(a.Salts[:i], s.Equal):
+			p = append(p, fmt.Sprintf("Account.Salts[%d] repeats an earlier one", i))
 		}
 	}
 	if a.Digest != SHA256 && a.Digest != MD5 {
@@ -103,9 +108,11 @@ func (e *envelope) verify(a *Account) (salt int, err error) {
 		return 0, ErrBadSignature
 	}
 	salt = -1
+	text := make([]byte, 0, 1024) // of one try after the other
 	try := func(keepEmpty bool) {
 		for i, s := range a.Salts {
-			computed := digest(a.Digest, s, func(text []byte) []byte { return e.canonical(text, keepEmpty) })
+			text = e.canonical(append(text[:0], s.Reveal()...), keepEmpty)
+			computed := digest(a.Digest, text)
 			if subtle.ConstantTimeCompare(computed, received[:size]) == 1 && salt < 0 {
 				salt = i
 			}
@@ -121,11 +128,10 @@ func (e *envelope) verify(a *Account) (salt int, err error) {
 	return salt, nil
 }
 
-// digest returns the digest of salt followed by what appendText adds.
+// digest returns the digest of text, which begins with the salt.
 // PingPong v4, Signature Convention: the salt stands directly in front of the
-// text; it is a plain digest, not an HMAC.
-func digest(d Digest, salt Secret, appendText func([]byte) []byte) []byte {
-	text := appendText(append(make([]byte, 0, 1024), salt.Reveal()...))
+// members; it is a plain digest, not an HMAC.
+func digest(d Digest, text []byte) []byte {
 	if d == MD5 {
 		sum := md5.Sum(text) //nolint:gosec // G401: the protocol's choice
 		return sum[:]
@@ -140,17 +146,17 @@ func (a *Account) seal(bizContent []byte) ([]byte, error) {
 	if len(a.Salts) == 0 {
 		return nil, errors.New("codegrant: account without a salt")
 	}
-	sum := digest(a.Digest, a.Salts[0], func(text []byte) []byte {
-		text = append(text, "accId="...)
-		text = append(text, a.ID...)
-		text = append(text, "&bizContent="...)
-		text = append(text, bizContent...)
-		text = append(text, "&clientId="...)
-		text = append(text, a.ClientID...)
-		text = append(text, "&signType="...)
-		text = append(text, a.Digest...)
-		return append(text, "&version="+protocolVersion...)
-	})
+	text := append(make([]byte, 0, len(bizContent)+512), a.Salts[0].Reveal()...)
+	text = append(text, "accId="...)
+	text = append(text, a.ID...)
+	text = append(text, "&bizContent="...)
+	text = append(text, bizContent...)
+	text = append(text, "&clientId="...)
+	text = append(text, a.ClientID...)
+	text = append(text, "&signType="...)
+	text = append(text, a.Digest...)
+	text = append(text, "&version="+protocolVersion...)
+	sum := digest(a.Digest, text)
 	body := append(make([]byte, 0, len(bizContent)+512), `{"accId":`...)
 	body = appendJSONString(body, a.ID)
 	body = append(body, `,"clientId":`...)

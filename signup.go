@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // newRecordID returns 26 characters of base32, 130 random bits: an id in a URL
@@ -114,13 +115,17 @@ func (k *Kit) checkAuthURL(raw string) error {
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil:
 		err = errors.New("authUrl is not an absolute URL")
+	case strings.IndexFunc(raw, unicode.IsControl) >= 0:
+		// url.Parse lets them stand behind '#'; in a Location header of a
+		// framework that writes what it is given they begin a header.
+		err = errors.New("authUrl has control characters")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()) && strings.HasPrefix(k.client.endpoints.Host, "http://"):
 		// The simulator, on this machine.
 	default:
 		err = errors.New("authUrl is not https")
 	}
-	if err == nil && len(k.cfg.AuthHosts) > 0 && !slices.Contains(k.cfg.AuthHosts, u.Hostname()) {
+	if err == nil && len(k.cfg.AuthHosts) > 0 && !slices.Contains(k.cfg.AuthHosts, strings.ToLower(u.Hostname())) {
 		err = errors.New("authUrl is on a host outside Config.AuthHosts")
 	}
 	return wrap("sign-up", ErrOutcomeUnknown, err)
@@ -193,6 +198,7 @@ type formInput struct {
 // request comes from, who is signed in, and the size of what was sent.
 func (k *Kit) browserPost(op string, next func(http.ResponseWriter, *http.Request, string, formInput)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.boundReading(w, r)
 		secureHeaders(w)
 		fail := func(err error) {
 			k.reject(r.Context(), op, err)

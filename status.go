@@ -52,6 +52,7 @@ func viewOf(t Token) tokenView {
 // a record as one more path segment it answers that record alone.
 func (k *Kit) Status() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.boundReading(w, r)
 		secureHeaders(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -103,9 +104,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func writeJSONError(w http.ResponseWriter, err error) {
-	code := codeOf(err)
-	if code == ErrNotOwner {
-		code = ErrNotFound // nobody learns that another user's record exists
+	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(shownCode(err))})
+}
+
+// shownCode is codeOf for a browser or a client: nobody learns that another
+// user's record exists.
+func shownCode(err error) Code {
+	if code := codeOf(err); code != ErrNotOwner {
+		return code
 	}
-	writeJSON(w, HTTPStatus(err), map[string]string{"error": string(code)})
+	return ErrNotFound
 }

@@ -20,7 +20,7 @@ func Transition(t Token, n Notification, now time.Time) (Token, bool) {
 		if next.Fingerprint == "" {
 			next.Value, next.Fingerprint = n.Token, Fingerprint(n.Token)
 		}
-		if next.LoginID.IsZero() {
+		if next.LoginID.IsZero() && concerns(next, n) {
 			next.LoginID = n.LoginID
 		}
 		next.Status = max(next.Status, StatusActive)
@@ -45,8 +45,8 @@ func Transition(t Token, n Notification, now time.Time) (Token, bool) {
 	return next, changed(t, next)
 }
 
-// concerns reports whether an unbinding means this record's token and not a
-// newer or an older one of the same user.
+// concerns reports whether a notification means this record's token and not
+// another one of the same user or of the same sign-up.
 func concerns(t Token, n Notification) bool {
 	return t.Fingerprint == "" || n.Token.IsZero() || Fingerprint(n.Token) == t.Fingerprint
 }
@@ -102,5 +102,5 @@ func settle(t Token, now time.Time) Token {
 func changed(a, b Token) bool {
 	return a.Status != b.Status || a.Handled != b.Handled || a.EndedBy != b.EndedBy ||
 		a.Fingerprint != b.Fingerprint || !a.LoginID.Equal(b.LoginID) ||
-		!a.UnsettledSince.Equal(b.UnsettledSince)
+		!a.UnsettledSince.Equal(b.UnsettledSince) || !a.DoubtedAt.Equal(b.DoubtedAt)
 }

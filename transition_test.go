@@ -56,3 +56,23 @@ func TestTransition(t *testing.T) {
 		})
 	}
 }
+
+// A sign-up that brings a second token gives it a record of its own: the
+// wallet account behind that one is not this record's.
+func TestTransitionTakesNoLoginFromAnotherToken(t *testing.T) {
+	t.Parallel()
+	value, login := codegrant.NewSecret(tokenValue), codegrant.NewSecret("ann@wallet.example")
+	record := codegrant.Token{
+		ID: "1", Status: codegrant.StatusActive, Handled: codegrant.StatusActive,
+		Value: value, Fingerprint: codegrant.Fingerprint(value),
+	}
+	n := codegrant.Notification{Kind: codegrant.KindSignedUp, Token: codegrant.NewSecret("another"), LoginID: login}
+	next, changed := codegrant.Transition(record, n, time.Now())
+	require.False(t, changed)
+	require.True(t, next.LoginID.IsZero())
+
+	n.Token = value
+	next, changed = codegrant.Transition(record, n, time.Now())
+	require.True(t, changed)
+	require.True(t, login.Equal(next.LoginID))
+}

@@ -3,7 +3,6 @@ package codegrant_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -317,111 +316,4 @@ func TestAmountsThatCannotBeSent(t *testing.T) {
 			require.Len(t, tap.requests(), before, tt.name)
 		}
 	}
-}
-
-func TestNewClientNamesEveryMistake(t *testing.T) {
-	t.Parallel()
-	good := codegrant.ClientConfig{Account: rigAccount(), Endpoints: codegrant.Endpoints{Host: rigHost}}
-	type config = codegrant.ClientConfig
-	salts := func(values ...string) func(*config) {
-		return func(c *config) { c.Account.Salts = codegrant.Salts(values...) }
-	}
-	host := func(h string) func(*config) { return func(c *config) { c.Endpoints.Host = h } }
-	path := func(p string) func(*config) { return func(c *config) { c.Endpoints.Unbind = p } }
-	const secret = "SENTINELSENTINEL"
-	tests := []struct {
-		name   string
-		change func(*config)
-		want   []string // one part of each problem; none means that it is right
-	}{
-		{"nothing at all", func(c *config) { *c = config{} }, []string{"Account.ID", "Account.Salts", "Endpoints.Host"}},
-		{"no salts", salts(), []string{"at least one salt"}},
-		{"a blank salt", salts(""), []string{"Salts[0] is blank"}},
-		{"a salt of white space", salts(strings.Repeat(" ", 24)), []string{"Salts[0] is blank"}},
-		{"a salt of other white space", salts(strings.Repeat("\u3000\t\n", 8)), []string{"Salts[0] is blank"}},
-		{"a blank salt behind a good one", salts(secret, ""), []string{"Salts[1] is blank"}},
-		{"a salt with a line end", salts(secret + "\n"), []string{"Salts[0] has blanks"}},
-		{"a short salt", salts("SENTINEL"), []string{"Salts[0] is shorter"}},
-		{"three bad salts", salts("", secret, "SENTINEL", " "+secret), []string{"Salts[0]", "Salts[2]", "Salts[3]"}},
-		{"an unknown digest", func(c *config) { c.Account.Digest = "SHA1" }, []string{"Account.Digest"}},
-		{"a digest in lower case", func(c *config) { c.Account.Digest = "sha256" }, []string{"Account.Digest"}},
-		{"MD5", func(c *config) { c.Account.Digest = codegrant.MD5 }, nil},
-		{"an account that splits the signed text", func(c *config) { c.Account.ID = "a&b=c12" }, []string{"Account.ID"}},
-		{"a long account", func(c *config) { c.Account.ID = strings.Repeat("1", 65); c.Account.ClientID = "1" }, []string{"Account.ID"}},
-		{"an account too short to cut", func(c *config) { c.Account.ID = "123" }, []string{"Account.ClientID"}},
-		{"a short account with its client", func(c *config) { c.Account.ID = "123"; c.Account.ClientID = "1" }, nil},
-		{"a client with a blank", func(c *config) { c.Account.ClientID = "1 2" }, []string{"Account.ClientID"}},
-		{"no host", host(""), []string{"Endpoints.Host is missing"}},
-		{"plain http", host("http://gateway.test"), []string{"Endpoints.Host must be https"}},
-		{"plain http to a private address", host("http://192.168.1.1"), []string{"Endpoints.Host must be https"}},
-		{"plain http to what begins like loopback", host("http://localhost.test"), []string{"Endpoints.Host must be https"}},
-		{"plain http on this machine", host("http://127.0.0.1:8080"), nil},
-		{"plain http on this machine by name", host("http://localhost"), nil},
-		{"plain http on this machine by IPv6", host("http://[::1]:80"), nil},
-		{"a slash at the end", host("https://gateway.test/"), nil},
-		{"another scheme", host("ftp://gateway.test"), []string{"Endpoints.Host must be https"}},
-		{"no scheme", host("gateway.test"), []string{"scheme and host only"}},
-		{"a host with a path", host("https://gateway.test/v4"), []string{"scheme and host only"}},
-		{"a host with a query", host("https://gateway.test?x=1"), []string{"scheme and host only"}},
-		{"a host with an empty query", host("https://gateway.test?"), []string{"scheme and host only"}},
-		{"a host with a fragment", host("https://gateway.test#x"), []string{"scheme and host only"}},
-		{"a host with an empty fragment", host("https://gateway.test#"), []string{"scheme and host only"}},
-		{"a host with a password", host("https://u:SENTINEL@gateway.test"), []string{"scheme and host only"}},
-		{"a scheme alone", host("https://"), []string{"scheme and host only"}},
-		{"a port alone", host("https://:8443"), []string{"scheme and host only"}},
-		{"a host that is no URL", host("https://gate way"), []string{"scheme and host only"}},
-		{"a path without a slash", path("v4/unbind"), []string{"a path must begin"}},
-		{"a path with a query", path("/v4/unbind?x=1"), []string{"a path must begin"}},
-		{"a path with a fragment", path("/v4/unbind#x"), []string{"a path must begin"}},
-		{"a path with a blank", path("/v4/un bind"), []string{"a path must begin"}},
-		{"a path with a control character", path("/v4/unbind\n"), []string{"a path must begin"}},
-		{"a path with a broken escape", path("/v4/%zz"), []string{"a path must begin"}},
-		{"a path switched off", path(codegrant.Disabled), nil},
-		{"negative limits", func(c *config) { c.Timeout, c.MaxResponse = -1, -1 }, []string{"Timeout", "MaxResponse"}},
-		{"everything at once", func(c *config) {
-			*c = config{
-				Account:   codegrant.Account{ID: "?", ClientID: "1 2", Salts: codegrant.Salts("", "SENTINEL"), Digest: "?"},
-				Endpoints: codegrant.Endpoints{Host: "http://gateway.test", Pay: "x"}, Timeout: -1, MaxResponse: -1,
-			}
-		}, []string{"Account.ID", "Account.ClientID", "Salts[0]", "Salts[1]", "Digest", "Host", "path", "Timeout", "MaxResponse"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			cfg := good
-			tt.change(&cfg)
-			client, err := codegrant.NewClient(cfg)
-			if len(tt.want) == 0 {
-				require.NoError(t, err)
-				return
-			}
-			var refused *codegrant.ConfigError
-			require.ErrorAs(t, err, &refused)
-			require.ErrorIs(t, err, codegrant.ErrInvalidConfig)
-			require.Nil(t, client)
-			require.Len(t, refused.Problems, len(tt.want), "%q", refused.Problems)
-			for i, want := range tt.want {
-				require.Contains(t, refused.Problems[i], want)
-				require.Contains(t, err.Error(), refused.Problems[i])
-			}
-			requireDiscreet(t, err, "SENTINEL")
-		})
-	}
-}
-
-func TestAClientSharesNothingWithItsConfiguration(t *testing.T) {
-	t.Parallel()
-	tap := &wireTap{reply: answering(200, signedAnswer(`{"authUrl":"https://w.example/"}`, map[string]string{"code": "009000"}))}
-	cfg := codegrant.ClientConfig{
-		Account: rigAccount(), Endpoints: codegrant.Endpoints{Host: rigHost},
-		HTTPClient: &http.Client{Transport: tap}, SuccessCodes: []string{"009000"}, TokenGoneCodes: []string{"107009"},
-	}
-	client, err := codegrant.NewClient(cfg)
-	require.NoError(t, err)
-	cfg.Account.Salts[0], cfg.SuccessCodes[0], cfg.TokenGoneCodes[0] = codegrant.NewSecret("SENTINELSENTINEL"), "x", "x"
-	_, err = client.SignUp(t.Context(), signUpRequest())
-	require.NoError(t, err)
-	tap.reply = answering(200, signedAnswer("", map[string]string{"code": "107009", "description": "no"}))
-	_, err = client.Pay(t.Context(), payRequest())
-	require.ErrorIs(t, err, codegrant.ErrTokenGone)
 }

@@ -13,9 +13,10 @@ import (
 	"github.com/codegrant/codegrant/memstore"
 )
 
-// kitPages is a merchant without pages of their own: the kit's plain ones,
-// which the shop replaces.
-func (s *street) kitPages(t *testing.T) {
+// plainKit is a merchant without pages of their own, whose only user is ann. It
+// returns the URL at which the kit is mounted.
+func plainKit(t *testing.T) (*codegrant.Kit, *gatewaytest.Server, string) {
+	t.Helper()
 	gateway := gatewaytest.NewServer(gatewaytest.Config{})
 	t.Cleanup(gateway.Close)
 	server := httptest.NewUnstartedServer(nil)
@@ -31,11 +32,16 @@ func (s *street) kitPages(t *testing.T) {
 	server.Config.Handler = mux
 	server.Start()
 	t.Cleanup(server.Close)
+	return kit, gateway, base + "/wallet"
+}
 
+// kitPages looks at the kit's plain pages, which the shop replaces.
+func (s *street) kitPages(t *testing.T) {
+	kit, gateway, base := plainKit(t)
 	p := s.arrive(t, "kit", phone)
 	signUp, err := kit.StartSignUp(t.Context(), codegrant.SignUpParams{UserID: "ann", Wallet: codegrant.TrueMoney})
 	require.NoError(t, err)
-	p.visit(base + "/wallet/return/" + signUp.ID)
+	p.visit(base + "/return/" + signUp.ID)
 	p.sees("main[data-status=pending]")
 	p.look("pending")
 	require.NoError(t, gateway.Approve(signUp.AuthURL))
@@ -44,7 +50,7 @@ func (s *street) kitPages(t *testing.T) {
 	p.look("connected")
 
 	p.watch.expect("404")
-	p.visit(base + "/wallet/return/NOSUCH")
+	p.visit(base + "/return/NOSUCH")
 	p.reads("h1", "Nothing here")
 	p.look("error")
 }

@@ -48,6 +48,7 @@ func TestShopInABrowser(t *testing.T) {
 			"an empty name":                             s.emptyName,
 			"a merchant without pages of their own":     s.kitPages,
 			"somebody else's return page shows nothing": s.othersReturnPage,
+			"somebody else's link to the wallet":        s.othersConsent,
 			"other sites cannot frame a page":           s.framing,
 			"other sites cannot press a button":         s.forgery,
 		} {

@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/codegrant/codegrant"
 )
 
 // othersReturnPage is login-CSRF: an attacker lets a victim finish a sign-up
@@ -48,6 +50,37 @@ func (s *street) othersReturnPage(t *testing.T) {
 	stranger.look("return-page-signed-out")
 }
 
+// othersConsent is login-CSRF on the wallet's side: the victim follows the
+// attacker's link to the wallet and agrees there. Who agreed only the wallet
+// knows, and it says that the attacker's sign-up succeeded; nothing of it may
+// reach the account of the person whose browser comes back.
+func (s *street) othersConsent(t *testing.T) {
+	attacker := s.arrive(t, "linker", desktop)
+	attacker.enters("Linking Lou")
+	attacker.goes("/wallets")
+	attacker.startsConnecting("Boost")
+	link := attacker.at()
+
+	victim := s.arrive(t, "linked", desktop)
+	victim.watch.expect("404")
+	victim.enters("Linked Lea")
+	victim.visit(link)
+	victim.press("#agree")
+	victim.arrives(s.shop.url + "/wallet/return/")
+	victim.reads("#problem", "There is nothing here")
+	require.NotContains(t, victim.text("body"), "Boost")
+	victim.look("came-back-to-somebody-elses-page")
+	victim.goes("/wallets")
+	victim.reads("#user", "Linked Lea")
+	require.Zero(t, victim.count(`li[data-wallet]:not([data-status="none"])`), "nothing was attached")
+	require.Zero(t, victim.count("#news"))
+	victim.look("nothing-attached")
+
+	attacker.visit(s.shop.url + "/wallets")
+	attacker.sees(row("Boost", "active"))
+	attacker.calm()
+}
+
 // elsewhere serves an attacker's page from another origin. That it is the same
 // site to a browser makes it the harder case: cookies are sent along.
 func elsewhere(t *testing.T, body string) string {
@@ -73,7 +106,16 @@ func (s *street) framing(t *testing.T) {
 	consent := p.at()
 	p.press("#agree")
 	p.sees(result("Rabbit LINE Pay", "pending"))
-	framed := []string{p.at(), consent, s.shop.url + "/", s.shop.url + "/wallets", s.shop.wallet}
+	kit, gateway, base := plainKit(t)
+	pending, err := kit.StartSignUp(t.Context(), codegrant.SignUpParams{UserID: "ann", Wallet: codegrant.TrueMoney})
+	require.NoError(t, err)
+	active, err := kit.StartSignUp(t.Context(), codegrant.SignUpParams{UserID: "ann", Wallet: codegrant.DANA})
+	require.NoError(t, err)
+	require.NoError(t, gateway.Approve(active.AuthURL))
+	framed := []string{
+		p.at(), consent, s.shop.url + "/", s.shop.url + "/wallets", s.shop.wallet,
+		base + "/return/" + pending.ID, base + "/return/" + active.ID, base + "/return/NOSUCH", base + "/signup", base + "/status", base + "/nowhere",
+	}
 
 	var frames strings.Builder
 	for _, address := range framed {
@@ -82,6 +124,9 @@ func (s *street) framing(t *testing.T) {
 	frames.WriteString(`<iframe src="/harmless"></iframe>`)
 	p.watch.expect("frame-ancestors")
 	p.watch.expect("X-Frame-Options")
+	for _, status := range []string{"404", "405"} {
+		p.watch.expect(status)
+	}
 	p.visit(elsewhere(t, frames.String()))
 	p.sees("iframe")
 
@@ -99,6 +144,12 @@ func (s *street) framing(t *testing.T) {
 	}
 	require.Len(t, tree.FrameTree.ChildFrames, len(framed)+1)
 	require.Contains(t, blocked, p.at()+"harmless", "frames do not work at all")
+	// What a frame holds is seen only where the attacker may look: the harmless
+	// one. The others hold the browser's own page about what it blocked.
+	p.wait(`frames[` + js(len(framed)) + `].document.body?.innerText.includes("harmless") ? "" : "the control frame is empty"`)
+	for i := range framed {
+		require.True(t, ask[bool](p, `document.querySelectorAll("iframe")[`+js(i)+`].contentDocument === null`), framed[i])
+	}
 	_, met, _ := p.watch.found()
 	require.GreaterOrEqual(t, len(met), len(framed))
 	p.photograph("blocked")

@@ -116,6 +116,7 @@ func permuted(t testing.TB, client *codegrant.Client, ids []string, change ...fu
 			return nil
 		},
 		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return o.now },
+		Timeout: time.Minute, // nothing here hangs, and a slow machine is no failure
 	}
 	for _, c := range change {
 		c(&config)
