@@ -77,7 +77,7 @@ func newHolder() holder {
 func secretive(t testing.TB) map[string]any {
 	values := map[string]any{}
 	for _, sample := range []any{
-		codegrant.Token{}, codegrant.Account{}, codegrant.ClientConfig{}, codegrant.Notification{}, codegrant.PaymentNotification{},
+		codegrant.Token{}, codegrant.Payment{}, codegrant.RefundRecord{}, codegrant.Account{}, codegrant.ClientConfig{}, codegrant.Notification{}, codegrant.PaymentNotification{},
 		codegrant.SignUpResponse{}, codegrant.SignUpQuery{}, codegrant.SignUpState{}, codegrant.UnbindRequest{}, codegrant.PayRequest{},
 		codegrant.ApplyTokenRequest{}, codegrant.ApplyTokenResponse{}, codegrant.CancelTokenRequest{}, codegrant.ListTokensRequest{},
 		codegrant.ListedToken{}, codegrant.Change{}, codegrant.PaymentQuery{},
