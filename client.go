@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -53,6 +54,7 @@ type Client struct {
 	successCodes []string
 	goneCodes    []string
 	requests     *requestValidator
+	usage        []atomic.Pointer[saltUse] // as Account.Salts
 }
 
 // NewClient checks cfg and returns a client. It sends nothing. Every problem
@@ -90,6 +92,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		*c.http = *cfg.HTTPClient
 	}
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.usage = newSaltUsage(len(c.account.Salts))
 	var err error
 	c.requests, err = newRequestValidator()
 	return c, err
@@ -168,8 +171,9 @@ func unknownUnlessUnsent(op string, err error) error {
 // judge verifies an answer before anything in it is believed.
 func (c *Client) judge(op string, request any, sent []byte, status int, body []byte) (*answer, error) {
 	env, err := readEnvelope(body, false)
+	salt := 0
 	if err == nil {
-		_, err = env.verify(&c.account)
+		salt, err = env.verify(&c.account)
 	}
 	if err == nil && bytes.Equal(env.bizContent, sent) {
 		// The scheme signs no direction: our own request, sent back, verifies.
@@ -185,6 +189,7 @@ func (c *Client) judge(op string, request any, sent []byte, status int, body []b
 		}
 		return nil, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
 	}
+	c.usage[salt].Load().count()
 	// PingPong v4, Basic Rules for API Usage: a description has at most 500
 	// characters, and may echo what anybody sent.
 	a := &answer{code: env.code, description: clip(mask(request, env.description), 2000), httpStatus: status, biz: env.biz}

@@ -25,7 +25,7 @@ const longestWait = 3 * time.Hour
 // no more of the same kind.
 const unansweredInARow = 3
 
-// ReconcileConfig tunes [Kit.Reconcile] and [Kit.Run]. The zero value has the
+// ReconcileConfig tunes [Kit.Reconcile] and [Kit.Run], or those of [Accounts]. The zero value has the
 // defaults.
 type ReconcileConfig struct {
 	// Every is the pause between two sweeps of Run, a quarter more or less by
@@ -66,7 +66,7 @@ func (c ReconcileConfig) problems() []string {
 	return nil
 }
 
-// Sweep is what one [Kit.Reconcile] did.
+// Sweep is what one [Kit.Reconcile] or [Accounts.Reconcile] did.
 type Sweep struct {
 	Looked  int // records that it looked at; other processes may have taken some
 	Settled int // of those, how many wait for nothing any more
@@ -94,23 +94,42 @@ type Sweep struct {
 // Where [Endpoints.SignUpQuery] is switched off, sign-ups are asked about by the
 // older list if [Config.QueryByList] allows it. Otherwise they are not, which
 // is logged once, and all the rest is settled.
+//
+// The records of other accounts are left alone. Where several accounts share
+// one store, use [Accounts.Reconcile] instead: this one reads past the others'
+// records each time.
 func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
+	return k.reconcile(ctx, func(_ context.Context, accountID string) (*Kit, error) {
+		if accountID != k.client.account.ID {
+			return nil, ErrNotFound
+		}
+		return k, nil
+	})
+}
+
+// reconcile sweeps over the records for which kitOf has a Kit; those for which
+// it answers ErrNotFound are somebody else's. k's own settings count, and each
+// record is settled by its Kit.
+func (k *Kit) reconcile(ctx context.Context, kitOf kitFinder) (Sweep, error) {
 	const op = "reconcile"
 	cfg := k.cfg.Reconcile
-	list, listErr := k.unsettled(ctx)
-	s := sweeper{kit: k, sweep: Sweep{More: len(list) >= cfg.Limit}, pace: pace{interval: time.Second / time.Duration(cfg.Rate)}}
+	s := sweeper{
+		Kit: k, pace: pace{interval: time.Second / time.Duration(cfg.Rate)},
+		backOff: map[string]bool{}, unanswered: map[line]int{},
+	}
+	list, listErr := s.list(ctx, kitOf)
 	// Several processes that list the same records meet at different ones.
-	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] }) //nolint:gosec // G404: guards nothing
 	// Hooks first, then what the merchant asked for: a gateway whose query does
 	// not work holds up neither.
-	slices.SortStableFunc(list, func(a, b Token) int { return int(workOn(a)) - int(workOn(b)) })
+	slices.SortStableFunc(list, func(a, b job) int { return int(workOn(a.Token)) - int(workOn(b.Token)) })
 	var group errgroup.Group
 	group.SetLimit(cfg.Concurrency)
-	for _, t := range list {
+	for _, j := range list {
 		if ctx.Err() != nil {
 			break
 		}
-		group.Go(func() error { s.look(ctx, t); return nil })
+		group.Go(func() error { s.look(ctx, j); return nil })
 	}
 	_ = group.Wait()
 	if listErr == nil && ctx.Err() != nil {
@@ -123,11 +142,13 @@ func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
 
 // Run calls [Kit.Reconcile] again and again until ctx ends, and returns its
 // error. One goroutine of every process may run it.
-func (k *Kit) Run(ctx context.Context) error {
+func (k *Kit) Run(ctx context.Context) error { return k.run(ctx, k.Reconcile) }
+
+func (k *Kit) run(ctx context.Context, reconcile func(context.Context) (Sweep, error)) error {
 	every := k.cfg.Reconcile.Every
 	pause := every
 	for {
-		sweep, err := k.Reconcile(ctx)
+		sweep, err := reconcile(ctx)
 		if err != nil && ctx.Err() == nil {
 			k.reject(ctx, "reconcile", err)
 		}
@@ -155,7 +176,6 @@ const (
 	workHook   work = iota // the merchant's hook
 	workUnbind             // an unbinding
 	workQuery              // what became of a sign-up, or of a token in doubt
-	works
 )
 
 func workOn(t Token) work {
@@ -168,40 +188,92 @@ func workOn(t Token) work {
 	return workHook
 }
 
-// sweeper is one sweep under way.
+// kitFinder returns the Kit of an account, or ErrNotFound.
+type kitFinder func(ctx context.Context, accountID string) (*Kit, error)
+
+// job is a record with the Kit that settles it.
+type job struct {
+	Token
+	kit *Kit
+}
+
+// line is a kind of call to whom it goes: a gateway or, there, an account.
+type line struct {
+	to   string
+	work work
+}
+
+// sweeper is one sweep under way. Its Kit lists the records and has the settings.
 type sweeper struct {
-	kit  *Kit
+	*Kit
 	pace pace
 
 	mu         sync.Mutex
 	sweep      Sweep
-	unanswered [works]int // calls in a row
+	backOff    map[string]bool // by gateway
+	unanswered map[line]int    // calls in a row
+}
+
+// list returns what the sweep looks at. It reads on past the records of other
+// accounts, so that these do not hide its own however many they are.
+func (s *sweeper) list(ctx context.Context, kitOf kitFinder) ([]job, error) {
+	type found struct {
+		kit *Kit
+		err error
+	}
+	kits := map[string]found{}
+	for limit := s.cfg.Reconcile.Limit; ; limit *= 4 {
+		page, err := s.unsettled(ctx, limit)
+		var jobs []job
+		failed := 0
+		for _, t := range page {
+			f, known := kits[t.AccountID]
+			if !known && ctx.Err() == nil {
+				f.kit, f.err = kitOf(ctx, t.AccountID)
+				kits[t.AccountID] = f
+				if f.err != nil && !errors.Is(f.err, ErrNotFound) {
+					s.reject(ctx, "reconcile", f.err, slog.String("account", clip(t.AccountID, 64)))
+				}
+			}
+			switch {
+			case f.kit != nil:
+				jobs = append(jobs, job{t, f.kit})
+			case f.err != nil && !errors.Is(f.err, ErrNotFound):
+				failed++
+			}
+		}
+		if err != nil || ctx.Err() != nil || len(page) < limit || len(jobs) >= s.cfg.Reconcile.Limit {
+			s.sweep = Sweep{Looked: failed, Failed: failed, More: len(jobs) >= s.cfg.Reconcile.Limit}
+			return jobs[:min(len(jobs), s.cfg.Reconcile.Limit)], err
+		}
+	}
 }
 
 // look settles one record if no other process does.
-func (s *sweeper) look(ctx context.Context, t Token) {
-	k := s.kit
-	asks := workOn(t) != workHook && s.mayAsk(workOn(t))
+func (s *sweeper) look(ctx context.Context, j job) {
+	asks := workOn(j.Token) != workHook && s.mayAsk(j)
 	if asks && s.pace.wait(ctx) != nil {
 		return // not claimed: the next sweep takes it
 	}
-	after, err := k.takeUp(ctx, t, asks)
+	after, err := j.kit.takeUp(ctx, s.cfg.Reconcile, j.Token, asks)
 	if errors.Is(err, errTaken) {
 		return
 	}
 	if err != nil {
-		k.reject(ctx, "reconcile", err, slog.Any("token", after))
+		s.reject(ctx, "reconcile", err, slog.Any("token", after))
 	}
-	s.count(workOn(t), asks, after, err)
+	s.count(j, asks, after, err)
 }
 
-func (s *sweeper) mayAsk(w work) bool {
+func (s *sweeper) mayAsk(j job) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.sweep.BackOff && s.unanswered[w] < unansweredInARow
+	return !s.backOff[j.kit.client.endpoints.Host] && s.unanswered[line{j.AccountID, workOn(j.Token)}] < unansweredInARow
 }
 
-func (s *sweeper) count(w work, asked bool, after Token, err error) {
+func (s *sweeper) count(j job, asked bool, after Token, err error) {
+	gateway := j.kit.client.endpoints.Host
+	ofGateway, ofAccount := line{gateway, workOn(j.Token)}, line{j.AccountID, workOn(j.Token)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep.Looked++
@@ -217,28 +289,31 @@ func (s *sweeper) count(w work, asked bool, after Token, err error) {
 	var answer *GatewayError
 	switch {
 	case errors.As(err, &answer) && (answer.HTTPStatus == http.StatusTooManyRequests || answer.HTTPStatus >= 500):
-		s.sweep.BackOff = true
+		s.backOff[gateway] = true
 	case errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrUnreachable), errors.Is(err, ErrDeadline):
-		s.unanswered[w]++
-		// Something answers, if only with a page: the guessed path of one
-		// interface may be wrong while the others work.
-		if answer == nil && s.unanswered[w] >= unansweredInARow {
-			s.sweep.BackOff = true
+		s.unanswered[ofAccount]++
+		// Where something answers, if only with a page, the guessed path of one
+		// interface or one account's salt may be wrong while the others work.
+		if answer == nil {
+			s.unanswered[ofGateway]++
+		}
+		if s.unanswered[ofGateway] >= unansweredInARow {
+			s.backOff[gateway] = true
 		}
 	default:
-		s.unanswered[w] = 0
+		s.unanswered[ofAccount], s.unanswered[ofGateway] = 0, 0
 	}
+	s.sweep.BackOff = len(s.backOff) > 0
 }
 
-// unsettled lists what a sweep looks at. A sealed store returns what it could
+// unsettled lists the records that wait. A sealed store returns what it could
 // open beside its error.
-func (k *Kit) unsettled(ctx context.Context) (list []Token, err error) {
+func (k *Kit) unsettled(ctx context.Context, limit int) (list []Token, err error) {
 	const op = "reconcile"
 	defer survive(op, &err)
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	cfg := k.cfg.Reconcile
-	list, err = k.store.Unsettled(ctx, k.now().Add(-cfg.After), cfg.Limit)
+	list, err = k.store.Unsettled(ctx, k.now().Add(-k.cfg.Reconcile.After), limit)
 	if err != nil {
 		err = k.storeError(ctx, op, err)
 	}
@@ -249,10 +324,10 @@ func (k *Kit) unsettled(ctx context.Context) (list []Token, err error) {
 var errTaken = errors.New("codegrant: taken up by another")
 
 // takeUp claims t and settles it.
-func (k *Kit) takeUp(ctx context.Context, t Token, ask bool) (after Token, err error) {
+func (k *Kit) takeUp(ctx context.Context, cfg ReconcileConfig, t Token, ask bool) (after Token, err error) {
 	after = t
 	defer survive("reconcile", &err)
-	claimed, err := k.claim(ctx, t)
+	claimed, err := k.claim(ctx, t, cfg.After)
 	switch {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
 		return t, errTaken
@@ -260,17 +335,17 @@ func (k *Kit) takeUp(ctx context.Context, t Token, ask bool) (after Token, err e
 		return t, err
 	}
 	after = claimed
-	return k.settleRecord(ctx, claimed, ask)
+	return k.settleRecord(ctx, claimed, ask, cfg.GiveUpAfter)
 }
 
 // claim makes t this process's own for as long as t has waited: whoever lists
 // the unsettled records meanwhile does not see it. What is claimed and not
 // settled comes up again by itself.
-func (k *Kit) claim(ctx context.Context, t Token) (Token, error) {
+func (k *Kit) claim(ctx context.Context, t Token, least time.Duration) (Token, error) {
 	now := k.now()
-	wait := min(max(now.Sub(t.UpdatedAt), k.cfg.Reconcile.After), longestWait)
+	wait := min(max(now.Sub(t.UpdatedAt), least), longestWait)
 	next := t
-	next.Revision, next.UnsettledSince = t.Revision+1, now.Add(wait-k.cfg.Reconcile.After)
+	next.Revision, next.UnsettledSince = t.Revision+1, now.Add(wait-least)
 	ctx, cancel := k.detached(ctx)
 	defer cancel()
 	if err := k.store.Save(ctx, next); err != nil {
@@ -281,7 +356,7 @@ func (k *Kit) claim(ctx context.Context, t Token) (Token, error) {
 
 // settleRecord does what t waits for. ask is false when the gateway is to be
 // left alone.
-func (k *Kit) settleRecord(ctx context.Context, t Token, ask bool) (after Token, err error) {
+func (k *Kit) settleRecord(ctx context.Context, t Token, ask bool, giveUpAfter time.Duration) (after Token, err error) {
 	const op = "reconcile"
 	ctx, cancel := k.detachedFor(ctx, k.client.timeout+2*k.cfg.Timeout)
 	defer cancel()
@@ -302,7 +377,7 @@ func (k *Kit) settleRecord(ctx context.Context, t Token, ask bool) (after Token,
 			k.sayBlind(ctx)
 			err = nil
 		}
-		if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < k.cfg.Reconcile.GiveUpAfter {
+		if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < giveUpAfter {
 			return after, err
 		}
 		return k.advance(ctx, op, after, func(t Token) (Token, bool) {
