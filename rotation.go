@@ -58,13 +58,13 @@ func (u *saltUse) count() {
 	u.verified.Add(1)
 }
 
-// countSalt counts a verified notification, and logs once that a salt which
-// does not sign is in use.
+// countSalt counts a verified notification, and logs once that a salt other
+// than the one that signs is in use.
 func (k *Kit) countSalt(ctx context.Context, salt int) {
 	u := k.client.usage[salt].Load()
 	u.count()
 	if salt > 0 && !u.noted.Load() && u.noted.CompareAndSwap(false, true) {
-		k.note(ctx, "notify", "old_salt", slog.String("account", k.client.account.ID), slog.Int("salt", salt))
+		k.note(ctx, "notify", "other_salt", slog.String("account", k.client.account.ID), slog.Int("salt", salt))
 	}
 }
 
