@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -28,10 +29,11 @@ func TestWhatAnybodySendsGrowsNoMemory(t *testing.T) {
 		Keep: 1 << 62, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	for i := range 3 * maxKept {
-		_, err := a.Kit(t.Context(), fmt.Sprint("made-up-", i))
-		require.ErrorIs(t, err, ErrNotFound)
+	for i := range 100_000 {
+		a.keep(fmt.Sprint("made-up-", i), keptKit{until: time.Now().Add(keepMissing)})
 		if i%1000 == 0 {
+			_, err := a.Kit(t.Context(), fmt.Sprint("asked-for-", i))
+			require.ErrorIs(t, err, ErrNotFound)
 			require.LessOrEqual(t, len(a.kept), maxKept)
 			for id, k := range known {
 				got, err := a.Kit(t.Context(), id)
@@ -51,6 +53,10 @@ func TestWhatAnybodySendsGrowsNoMemory(t *testing.T) {
 	for i := range 3 * maxKept {
 		id := fmt.Sprint("real-", i)
 		known[id] = &Kit{client: &Client{account: Account{ID: id}}}
+		if i%100 > 0 {
+			a.keep(id, keptKit{kit: known[id], until: time.Now().Add(time.Hour)})
+			continue
+		}
 		_, err := a.Kit(t.Context(), id)
 		require.NoError(t, err)
 	}

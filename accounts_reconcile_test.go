@@ -41,7 +41,7 @@ func TestASweepOfOneAccountLeavesTheOthersAlone(t *testing.T) {
 			own = append(own, token)
 		}
 		time.Sleep(time.Minute)
-		sweep, err := m.Kit.Reconcile(t.Context())
+		sweep, err := m.Reconcile(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, codegrant.Sweep{Looked: 5, Settled: 5}, sweep)
 		for _, token := range own {
