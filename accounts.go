@@ -31,9 +31,11 @@ type AccountsConfig struct {
 	// for 10 s. Zero means 1 min.
 	Keep time.Duration
 
-	// Store is the one that all the Kits share. Only [Accounts.Reconcile] and
-	// [Accounts.Run] need it.
-	Store TokenStore
+	// Store and Payments are those that all the Kits share. Only
+	// [Accounts.Reconcile] and [Accounts.Run] need them, and Payments only where
+	// the Kits have it.
+	Store    TokenStore
+	Payments PaymentStore
 	// Reconcile tunes these two. That of each Kit does not count in them.
 	Reconcile ReconcileConfig
 
@@ -91,7 +93,7 @@ func NewAccounts(cfg AccountsConfig) (*Accounts, error) {
 	setDefault(&cfg.Keep, time.Minute)
 	a := &Accounts{cfg: cfg, kept: make(map[string]keptKit), base: &Kit{store: cfg.Store, cfg: Config{
 		MaxBody: cfg.MaxBody, ReadTimeout: cfg.ReadTimeout, Timeout: cfg.Timeout, ErrorPage: cfg.ErrorPage,
-		Reconcile: cfg.Reconcile, Logger: cfg.Logger, Now: cfg.Now,
+		Payments: cfg.Payments, Reconcile: cfg.Reconcile, Logger: cfg.Logger, Now: cfg.Now,
 	}.withDefaults()}}
 	a.base.log = a.base.cfg.Logger
 	if cfg.Find == nil {
@@ -300,7 +302,7 @@ func (a *Accounts) judge(ctx context.Context, m message, accountID string) (*Kit
 }
 
 // Reconcile is [Kit.Reconcile] for the records of every account in
-// [AccountsConfig.Store]. Those of an account that does not exist are left
+// [AccountsConfig.Store] and [AccountsConfig.Payments]. Those of an account that does not exist are left
 // alone; those of one whose Kit could not be found count as failed.
 func (a *Accounts) Reconcile(ctx context.Context) (Sweep, error) {
 	if a.cfg.Store == nil {

@@ -9,68 +9,84 @@ import (
 	"time"
 )
 
-// Change is what [Config.OnToken] is told.
-type Change struct {
-	// From is the last status that the hook accepted for this record, which
-	// need not be the one before: statuses between may have been passed by.
-	From Status
-	// Token is the record now. Token.Status is the news, Token.Revision the
-	// number to compare when calls may overlap.
-	Token Token
-}
-
 // maxConflicts bounds how often one piece of work reloads a record that other
 // processes are changing.
 const maxConflicts = 8
+
+// keeper changes the records of one kind: it reads, changes and saves them, and
+// runs the hook that is then owed.
+type keeper[R any] struct {
+	kit  *Kit
+	kind string // in front of a lock's key
+	records[R]
+	// inTx runs fn in one transaction of the store; nil where it has none.
+	inTx func(ctx context.Context, fn func(context.Context, records[R]) error) error
+
+	id     func(R) string
+	stamp  func(before, changed R, now time.Time) R // next revision, time of change, settled or not
+	owes   func(R) bool                             // a hook
+	hear   func(ctx context.Context, op string, r R) error
+	accept func(now, heard R) (R, bool) // notes that the hook accepted what it heard
+	note   func(ctx context.Context, op string, before, after R)
+}
+
+// records is what a keeper needs of a store.
+type records[R any] struct {
+	get  func(context.Context, string) (R, error)
+	save func(context.Context, R) error
+}
 
 // advance changes a record by change, saves it, and runs the hook that is then
 // owed. change is called again on a fresh record after a conflict, and returns
 // false to leave the record as it is. known is the record as the caller last
 // saw it, or its id alone; what is returned is the newest that is known, also
 // beside an error.
-func (k *Kit) advance(ctx context.Context, op string, known Token, change func(Token) (Token, bool)) (Token, error) {
-	unlock, err := k.locks.lock(ctx, known.ID)
+func (k *keeper[R]) advance(ctx context.Context, op string, known R, change func(R) (R, bool)) (R, error) {
+	unlock, err := k.kit.locks.lock(ctx, k.kind+k.id(known))
 	if err != nil {
 		return known, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
-	if k.txStore != nil {
+	if k.inTx != nil {
 		return k.advanceInTx(ctx, op, known, change)
 	}
-	t, err := k.update(ctx, op, known, change)
+	r, err := k.update(ctx, op, known, change)
 	if err != nil {
-		return t, err
+		return r, err
 	}
-	return k.settleHook(ctx, op, t)
+	return k.settleHook(ctx, op, r)
 }
 
 // advanceInTx is advance where reading, the hook and saving are one
 // transaction: the hook's own writes in it happen exactly once.
-func (k *Kit) advanceInTx(ctx context.Context, op string, known Token, change func(Token) (Token, bool)) (Token, error) {
+func (k *keeper[R]) advanceInTx(ctx context.Context, op string, known R, change func(R) (R, bool)) (R, error) {
+	id := k.id(known)
 	for range maxConflicts {
-		var before, after Token
+		var before, after R
 		var hookErr error
-		err := k.txStore.InTx(ctx, func(ctx context.Context, tx TokenStore) error {
+		err := k.inTx(ctx, func(ctx context.Context, tx records[R]) error {
 			var err error
-			if before, err = tx.Get(ctx, known.ID); err != nil {
+			if before, err = tx.get(ctx, id); err != nil {
 				return err
 			}
-			known = before
+			known, after = before, before
 			next, changed := change(before)
 			if !changed {
 				next = before
 			}
-			after = before
-			if !changed && next.Handled >= next.Status {
+			if !changed && !k.owes(next) {
 				return nil
 			}
-			next.Revision, next.UpdatedAt = before.Revision+1, k.now()
-			if hookErr = k.hear(ctx, op, next); hookErr != nil {
-				return hookErr
+			now := k.kit.now()
+			next = k.stamp(before, next, now)
+			if k.owes(next) {
+				if hookErr = k.hear(ctx, op, next); hookErr != nil {
+					return hookErr
+				}
+				next, _ = k.accept(next, next)
+				next = k.stamp(before, next, now)
 			}
-			next.Handled = max(next.Handled, next.Status)
-			next = settle(next, next.UpdatedAt)
-			if err := tx.Save(ctx, next); err != nil {
+			if err := tx.save(ctx, next); err != nil {
 				return err
 			}
 			after = next
@@ -78,62 +94,46 @@ func (k *Kit) advanceInTx(ctx context.Context, op string, known Token, change fu
 		})
 		switch {
 		case err == nil:
-			k.noteTransition(ctx, op, before, after)
+			k.note(ctx, op, before, after)
 			return after, nil
 		case hookErr != nil:
 			return known, hookErr
 		case !errors.Is(err, ErrConflict):
-			return known, k.storeError(ctx, op, err)
+			return known, k.kit.storeError(ctx, op, err)
 		}
 	}
 	return known, &Error{Op: op, Code: ErrConflict}
 }
 
-// hear runs the hook for t if one is owed.
-func (k *Kit) hear(ctx context.Context, op string, t Token) error {
-	if k.cfg.OnToken == nil || t.Handled >= t.Status {
-		return nil
-	}
-	change := Change{From: t.Handled, Token: t}
-	return k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnToken(ctx, change) })
-}
-
 // hearOwed runs the hook for a record of which there is no news, where one is
 // owed.
-func (k *Kit) hearOwed(ctx context.Context, op string, t Token) (Token, error) {
-	if t.Handled >= t.Status {
-		return t, nil
+func (k *keeper[R]) hearOwed(ctx context.Context, op string, r R) (R, error) {
+	if !k.owes(r) {
+		return r, nil
 	}
-	return k.advance(ctx, op, t, func(t Token) (Token, bool) { return t, false })
-}
-
-func (k *Kit) noteTransition(ctx context.Context, op string, before, after Token) {
-	if after.Status != before.Status {
-		k.note(ctx, op, "transition", slog.Any("token", after))
-	}
+	return k.advance(ctx, op, r, func(r R) (R, bool) { return r, false })
 }
 
 // update is advance without the lock and the hook.
-func (k *Kit) update(ctx context.Context, op string, known Token, change func(Token) (Token, bool)) (Token, error) {
+func (k *keeper[R]) update(ctx context.Context, op string, known R, change func(R) (R, bool)) (R, error) {
 	for range maxConflicts {
-		t, err := k.store.Get(ctx, known.ID)
+		r, err := k.get(ctx, k.id(known))
 		if err != nil {
-			return known, k.storeError(ctx, op, err)
+			return known, k.kit.storeError(ctx, op, err)
 		}
-		known = t
-		next, ok := change(t)
+		known = r
+		next, ok := change(r)
 		if !ok {
-			return t, nil
+			return r, nil
 		}
-		next.Revision, next.UpdatedAt = t.Revision+1, k.now()
-		next = settle(next, next.UpdatedAt)
-		err = k.store.Save(ctx, next)
+		next = k.stamp(r, next, k.kit.now())
+		err = k.save(ctx, next)
 		if err == nil {
-			k.noteTransition(ctx, op, t, next)
+			k.note(ctx, op, r, next)
 			return next, nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return t, k.storeError(ctx, op, err)
+			return r, k.kit.storeError(ctx, op, err)
 		}
 	}
 	return known, &Error{Op: op, Code: ErrConflict}
@@ -142,28 +142,21 @@ func (k *Kit) update(ctx context.Context, op string, known Token, change func(To
 // settleHook runs the hook while one is owed and records that it was accepted.
 // The record says so only after the hook returned nil: a crash between the two
 // runs the hook again.
-func (k *Kit) settleHook(ctx context.Context, op string, t Token) (Token, error) {
+func (k *keeper[R]) settleHook(ctx context.Context, op string, r R) (R, error) {
 	for range maxConflicts {
-		if t.Handled >= t.Status {
-			return t, nil
+		if !k.owes(r) {
+			return r, nil
 		}
-		if err := k.hear(ctx, op, t); err != nil {
-			return t, err
+		if err := k.hear(ctx, op, r); err != nil {
+			return r, err
 		}
-		accepted := t.Status
-		var err error
-		t, err = k.update(ctx, op, t, func(now Token) (Token, bool) {
-			if now.Handled >= accepted {
-				return now, false
-			}
-			now.Handled = accepted
-			return now, true
-		})
+		next, err := k.update(ctx, op, r, func(now R) (R, bool) { return k.accept(now, r) })
+		r = next
 		if err != nil {
-			return t, err
+			return r, err
 		}
 	}
-	return t, &Error{Op: op, Code: ErrConflict}
+	return r, &Error{Op: op, Code: ErrConflict}
 }
 
 // runHook calls a hook and survives its panic. A hook that outlives ctx is

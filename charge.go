@@ -70,6 +70,11 @@ type ChargeParams struct {
 // be concluded before its Resolve. Calls for one order run one after the other
 // within a process.
 //
+// With [Config.Payments] every attempt is recorded before it is sent, and an
+// order that is settled is answered from its record, without a call. What does
+// not fit the record, such as another amount under the same attempt, matches
+// [ErrConflict].
+//
 // Cancelling ctx in the middle makes the outcome unknown: a handler that must
 // know it passes context.WithoutCancel of its request's context.
 func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
@@ -81,6 +86,9 @@ func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 		return Receipt{}, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
+	if k.payments != nil {
+		return k.chargeRecorded(ctx, op, p)
+	}
 	t, err := k.chargeable(ctx, op, p)
 	if err != nil {
 		return Receipt{}, err
@@ -240,7 +248,7 @@ func outcomeOf(s PaymentStatus) Outcome {
 func (k *Kit) doubt(ctx context.Context, tokenID string) {
 	saving, cancel := k.detached(ctx)
 	defer cancel()
-	t, err := k.advance(saving, "charge", Token{ID: tokenID}, func(t Token) (Token, bool) {
+	t, err := k.tokens.advance(saving, "charge", Token{ID: tokenID}, func(t Token) (Token, bool) {
 		if t.Status != StatusActive || !t.DoubtedAt.IsZero() {
 			return t, false
 		}

@@ -1,7 +1,10 @@
 package codegrant_test
 
 import (
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -180,4 +183,41 @@ func TestByTheOlderFlowATokenThatTheListLacksIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, receipt.TokenGone)
 	require.Equal(t, codegrant.StatusUnbound, s.get(t, token.ID).Status)
+}
+
+func TestANewSignUpSupersedesTheOlderToken(t *testing.T) {
+	t.Parallel()
+	for _, dies := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the gateway ends the older one: %t", dies), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, asked := newAskedShop(t, withConfig(quick), withGateway(func(g *gatewaytest.Config) { g.SupersedeOlder = dies }))
+				older := s.connect(t, "ann")
+				other, err := s.StartSignUp(t.Context(), codegrant.SignUpParams{UserID: "ann", Wallet: codegrant.AlipayHK})
+				require.NoError(t, err)
+				require.NoError(t, s.gateway.Approve(other.AuthURL))
+				time.Sleep(time.Second)
+				newer := s.connect(t, "ann")
+				require.Equal(t, codegrant.StatusActive, s.get(t, older.ID).Status, "nobody has confirmed anything yet")
+				require.True(t, s.get(t, other.ID).DoubtedAt.IsZero(), "another wallet's token is not concerned")
+				got, err := s.ActiveToken(t.Context(), "ann", codegrant.GCash)
+				require.NoError(t, err)
+				require.Equal(t, newer.ID, got.ID)
+
+				time.Sleep(time.Minute)
+				sweep, err := s.Reconcile(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, codegrant.Sweep{Looked: 1, Settled: 1}, sweep)
+				require.Equal(t, 1, total(asked.about(queryPath)))
+				want := codegrant.StatusActive
+				if dies {
+					want = codegrant.StatusUnbound
+				}
+				require.Equal(t, want, s.get(t, older.ID).Status)
+				require.True(t, s.get(t, older.ID).UnsettledSince.IsZero())
+				require.Equal(t, codegrant.StatusActive, s.get(t, newer.ID).Status)
+				require.Equal(t, dies, s.heard()[len(s.heard())-1].Token.Status == codegrant.StatusUnbound)
+			})
+		})
+	}
 }

@@ -21,6 +21,12 @@ type Config struct {
 	// Store keeps the records. There is no default: a store that forgets on
 	// restart must be somebody's decision.
 	Store TokenStore
+	// Payments records every charge and refund before it is sent. Optional, and
+	// sqlstore and memstore can be both. With it a charge that a crash cut in two
+	// is found and resolved, a settled order is answered without a call, and
+	// OnPayment and OnRefund hear each outcome once instead of once for each copy
+	// of a notification. Without it that is the merchant's own to do.
+	Payments PaymentStore
 	// BaseURL is the public URL that the kit is mounted at, for example
 	// "https://shop.example/wallet". It is https; http only on a loopback
 	// address. It and what the kit adds to it stay below 255 characters.
@@ -38,7 +44,11 @@ type Config struct {
 	// exactly once.
 	OnToken func(context.Context, Change) error
 	// OnPayment is called for each payment notification, at least once and in
-	// no certain order. An error means: deliver again.
+	// no certain order. An error means: deliver again. With Payments it is called
+	// when an attempt failed and when the order is paid, from wherever that was
+	// learned, at least once; inside the store's transaction, and so with exactly
+	// one effect, where Payments is a [TxStore]. The notification has no Token
+	// then.
 	OnPayment func(context.Context, PaymentNotification) error
 	// OnRefund is the same for refunds.
 	OnRefund func(context.Context, RefundNotification) error
@@ -122,17 +132,18 @@ type Config struct {
 //
 // A Kit is immutable after [New] and safe for concurrent use.
 type Kit struct {
-	cfg     Config
-	client  *Client
-	store   TokenStore
-	txStore TxStore // store, where it is one; else nil
-	types   map[string]Kind
-	log     *slog.Logger
-	locks   keyedLocks
-	queries singleflight.Group
-	asked   lastAsked
-	blind   sync.Once // logged that sign-ups cannot be asked about
-	mux     *http.ServeMux
+	cfg      Config
+	client   *Client
+	store    TokenStore
+	tokens   *keeper[Token]
+	payments *keeper[Payment] // nil without Config.Payments
+	types    map[string]Kind
+	log      *slog.Logger
+	locks    keyedLocks
+	queries  singleflight.Group
+	asked    lastAsked
+	blind    sync.Once // logged that sign-ups cannot be asked about
+	mux      *http.ServeMux
 }
 
 // New checks cfg and returns a Kit; every problem is in one [*ConfigError].
@@ -149,7 +160,7 @@ func New(cfg Config) (*Kit, error) {
 		log:    cfg.Logger,
 		mux:    http.NewServeMux(),
 	}
-	k.txStore, _ = cfg.Store.(TxStore)
+	k.tokens, k.payments = k.tokenKeeper(), k.paymentKeeper()
 	k.mux.Handle("/signup", k.SignUp())
 	k.mux.Handle("/return/{id}", k.Return())
 	k.mux.Handle("/notify", k.Notify())

@@ -28,7 +28,7 @@ func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
 	// Three of four deliveries may be repetitions. As status only rises, what
 	// the record shows already needs no lock, no transaction and no save.
 	if _, changes := Transition(t, n, k.now()); changes || t.Handled < t.Status {
-		after, err = k.advance(ctx, "notify", t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+		after, err = k.tokens.advance(ctx, "notify", t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
 	}
 	if err == nil && n.Kind == KindSignedUp && !concerns(after, n) {
 		// A second token of one sign-up gets a record of its own: neither is
@@ -162,7 +162,7 @@ func (k *Kit) adopt(ctx context.Context, n Notification) error {
 	case !errors.Is(err, ErrConflict):
 		return k.storeError(ctx, "notify", err)
 	}
-	after, err := k.advance(ctx, "notify", t, func(t Token) (Token, bool) {
+	after, err := k.tokens.advance(ctx, "notify", t, func(t Token) (Token, bool) {
 		if t.UserID != n.UserID || t.AccountID != n.AccountID {
 			return t, false
 		}

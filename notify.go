@@ -93,6 +93,9 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 	case KindPayment:
 		k.note(ctx, "notify", "payment", slog.String("order", clip(n.Payment.OrderID, 64)),
 			slog.String("status", clip(string(n.Payment.Status), 32)))
+		if k.payments != nil && n.Payment.OrderID != "" {
+			return k.applyPayment(ctx, *n.Payment)
+		}
 		if k.cfg.OnPayment == nil {
 			return nil
 		}
@@ -100,6 +103,9 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 	case KindRefund:
 		k.note(ctx, "notify", "refund", slog.String("refund", clip(n.Refund.RefundID, 64)),
 			slog.String("status", clip(string(n.Refund.Status), 32)))
+		if k.payments != nil && n.Refund.OrderID != "" && n.Refund.RefundID != "" {
+			return k.applyRefund(ctx, *n.Refund)
+		}
 		if k.cfg.OnRefund == nil {
 			return nil
 		}

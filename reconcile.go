@@ -40,7 +40,8 @@ type ReconcileConfig struct {
 	// that comes later still counts. Zero means 24 h 06 min 20 s, twice the
 	// gateway's retry span.
 	GiveUpAfter time.Duration
-	// Limit is how many records one sweep looks at. Zero means 1,000.
+	// Limit is how many sign-ups, and how many orders, one sweep looks at. Zero
+	// means 1,000.
 	Limit int
 	// Concurrency is how many it looks at at once. Zero means 4.
 	Concurrency int
@@ -68,7 +69,7 @@ func (c ReconcileConfig) problems() []string {
 
 // Sweep is what one [Kit.Reconcile] or [Accounts.Reconcile] did.
 type Sweep struct {
-	Looked  int // records that it looked at; other processes may have taken some
+	Looked  int // sign-ups and orders that it looked at; other processes may have taken some
 	Settled int // of those, how many wait for nothing any more
 	Failed  int // of those, how many failed: logged, and looked at again later
 
@@ -81,8 +82,9 @@ type Sweep struct {
 
 // Reconcile heals what notifications alone do not. It is one bounded sweep over
 // the records that wait: sign-ups whose notification was lost, hooks that are
-// owed, unbindings whose outcome is unknown, tokens that a charge found dead.
-// Each is asked about by a signed query, and the answer goes the way of a
+// owed, unbindings whose outcome is unknown, tokens that a charge found dead and,
+// with [Config.Payments], charges and refunds that are pending or that a crash
+// cut in two. Each is asked about by a signed query, and the answer goes the way of a
 // notification.
 //
 // Any number of processes may sweep at once: a record is claimed in the store
@@ -107,37 +109,43 @@ func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
 	})
 }
 
-// reconcile sweeps over the records for which kitOf has a Kit; those for which
-// it answers ErrNotFound are somebody else's. k's own settings count, and each
-// record is settled by its Kit.
+// reconcile sweeps over the records of the accounts that kitOf finds; those for
+// which it answers ErrNotFound are left alone. k's own settings count, and each
+// record is settled by its own Kit.
 func (k *Kit) reconcile(ctx context.Context, kitOf kitFinder) (Sweep, error) {
 	const op = "reconcile"
 	cfg := k.cfg.Reconcile
 	s := sweeper{
-		Kit: k, pace: pace{interval: time.Second / time.Duration(cfg.Rate)},
+		kit: k, kitOf: kitOf, kits: map[string]foundKit{}, pace: pace{interval: time.Second / time.Duration(cfg.Rate)},
 		backOff: map[string]bool{}, unanswered: map[line]int{},
 	}
-	list, listErr := s.list(ctx, kitOf)
+	tasks, err := listTasks(ctx, &s, k.unsettled,
+		func(t Token) string { return t.AccountID },
+		func(k *Kit, t Token) task { return k.tokenTask(cfg, t) })
+	payments, paymentsErr := listTasks(ctx, &s, k.unsettledPayments,
+		func(p Payment) string { return p.AccountID },
+		func(k *Kit, p Payment) task { return k.paymentTask(cfg, p) })
+	tasks, err = append(tasks, payments...), errors.Join(err, paymentsErr)
 	// Several processes that list the same records meet at different ones.
-	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] }) //nolint:gosec // G404: guards nothing
+	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] }) //nolint:gosec // G404: guards nothing
 	// Hooks first, then what the merchant asked for: a gateway whose query does
 	// not work holds up neither.
-	slices.SortStableFunc(list, func(a, b job) int { return int(workOn(a.Token)) - int(workOn(b.Token)) })
+	slices.SortStableFunc(tasks, func(a, b task) int { return int(a.work) - int(b.work) })
 	var group errgroup.Group
 	group.SetLimit(cfg.Concurrency)
-	for _, j := range list {
+	for _, t := range tasks {
 		if ctx.Err() != nil {
 			break
 		}
-		group.Go(func() error { s.look(ctx, j); return nil })
+		group.Go(func() error { s.look(ctx, t); return nil })
 	}
 	_ = group.Wait()
-	if listErr == nil && ctx.Err() != nil {
-		listErr = wrap(op, ErrDeadline, ctx.Err())
+	if err == nil && ctx.Err() != nil {
+		err = wrap(op, ErrDeadline, ctx.Err())
 	}
 	k.note(ctx, op, "sweep", slog.Int("looked", s.sweep.Looked), slog.Int("settled", s.sweep.Settled),
 		slog.Int("failed", s.sweep.Failed), slog.Bool("backOff", s.sweep.BackOff))
-	return s.sweep, listErr
+	return s.sweep, err
 }
 
 // Run calls [Kit.Reconcile] again and again until ctx ends, and returns its
@@ -173,28 +181,31 @@ func (k *Kit) run(ctx context.Context, reconcile func(context.Context) (Sweep, e
 type work int
 
 const (
-	workHook   work = iota // the merchant's hook
-	workUnbind             // an unbinding
-	workQuery              // what became of a sign-up, or of a token in doubt
+	workHook    work = iota // the merchant's hook
+	workUnbind              // an unbinding
+	workPayment             // a charge or a refund
+	workQuery               // what became of a sign-up, or of a token in doubt
 )
 
-func workOn(t Token) work {
-	switch {
-	case t.Status == StatusUnbinding:
-		return workUnbind
-	case t.Status == StatusPending, t.Status == StatusActive && !t.DoubtedAt.IsZero():
-		return workQuery
-	}
-	return workHook
+// task is one record to look at. takeUp claims and settles it, leaving the
+// gateway alone unless ask; errTaken says that another process has it.
+type task struct {
+	kit    *Kit
+	work   work
+	about  slog.Attr
+	takeUp func(ctx context.Context, ask bool) (settled bool, err error)
 }
 
-// kitFinder returns the Kit of an account, or ErrNotFound.
+// errTaken: another process, or news, was faster.
+var errTaken = errors.New("codegrant: taken up by another")
+
+// kitFinder returns the Kit of an account, or an error that matches ErrNotFound.
 type kitFinder func(ctx context.Context, accountID string) (*Kit, error)
 
-// job is a record with the Kit that settles it.
-type job struct {
-	Token
+// foundKit is what a kitFinder said.
+type foundKit struct {
 	kit *Kit
+	err error
 }
 
 // line is a kind of call to whom it goes: a gateway or, there, an account.
@@ -203,10 +214,12 @@ type line struct {
 	work work
 }
 
-// sweeper is one sweep under way. Its Kit lists the records and has the settings.
+// sweeper is one sweep under way. Its kit lists the records.
 type sweeper struct {
-	*Kit
-	pace pace
+	kit   *Kit
+	kitOf kitFinder
+	kits  map[string]foundKit // by account
+	pace  pace
 
 	mu         sync.Mutex
 	sweep      Sweep
@@ -214,73 +227,88 @@ type sweeper struct {
 	unanswered map[line]int    // calls in a row
 }
 
-// list returns what the sweep looks at. It reads on past the records of other
-// accounts, so that these do not hide its own however many they are.
-func (s *sweeper) list(ctx context.Context, kitOf kitFinder) ([]job, error) {
-	type found struct {
-		kit *Kit
-		err error
+// find asks kitOf once in a sweep, and logs its failure.
+func (s *sweeper) find(ctx context.Context, accountID string) foundKit {
+	f, known := s.kits[accountID]
+	if known {
+		return f
 	}
-	kits := map[string]found{}
-	for limit := s.cfg.Reconcile.Limit; ; limit *= 4 {
-		page, err := s.unsettled(ctx, limit)
-		var jobs []job
+	f.kit, f.err = s.kitOf(ctx, accountID)
+	s.kits[accountID] = f
+	if f.err != nil && !errors.Is(f.err, ErrNotFound) {
+		s.kit.reject(ctx, "reconcile", f.err, slog.String("account", clip(accountID, 64)))
+	}
+	return f
+}
+
+// listTasks returns what the sweep has to do for records of one kind. It reads
+// on past those of other accounts, so that these do not hide its own however
+// many they are.
+func listTasks[R any](ctx context.Context, s *sweeper, list func(context.Context, int) ([]R, error),
+	account func(R) string, makeTask func(*Kit, R) task,
+) ([]task, error) {
+	most := s.kit.cfg.Reconcile.Limit
+	for limit := most; ; limit *= 4 {
+		page, err := list(ctx, limit)
+		tasks := make([]task, 0, min(len(page), most))
 		failed := 0
-		for _, t := range page {
-			f, known := kits[t.AccountID]
-			if !known && ctx.Err() == nil {
-				f.kit, f.err = kitOf(ctx, t.AccountID)
-				kits[t.AccountID] = f
-				if f.err != nil && !errors.Is(f.err, ErrNotFound) {
-					s.reject(ctx, "reconcile", f.err, slog.String("account", clip(t.AccountID, 64)))
-				}
+		for _, r := range page {
+			if ctx.Err() != nil || len(tasks) == most {
+				break
 			}
-			switch {
-			case f.kit != nil:
-				jobs = append(jobs, job{t, f.kit})
-			case f.err != nil && !errors.Is(f.err, ErrNotFound):
+			switch f := s.find(ctx, account(r)); {
+			case f.err == nil:
+				tasks = append(tasks, makeTask(f.kit, r))
+			case !errors.Is(f.err, ErrNotFound):
 				failed++
 			}
 		}
-		if err != nil || ctx.Err() != nil || len(page) < limit || len(jobs) >= s.cfg.Reconcile.Limit {
-			s.sweep = Sweep{Looked: failed, Failed: failed, More: len(jobs) >= s.cfg.Reconcile.Limit}
-			return jobs[:min(len(jobs), s.cfg.Reconcile.Limit)], err
+		if err != nil || ctx.Err() != nil || len(page) < limit || len(tasks) == most {
+			s.sweep.Looked += failed
+			s.sweep.Failed += failed
+			s.sweep.More = s.sweep.More || len(tasks) == most
+			return tasks, err
 		}
 	}
 }
 
 // look settles one record if no other process does.
-func (s *sweeper) look(ctx context.Context, j job) {
-	asks := workOn(j.Token) != workHook && s.mayAsk(j)
+func (s *sweeper) look(ctx context.Context, t task) {
+	asks := t.work != workHook && s.mayAsk(t)
 	if asks && s.pace.wait(ctx) != nil {
 		return // not claimed: the next sweep takes it
 	}
-	after, err := j.kit.takeUp(ctx, s.cfg.Reconcile, j.Token, asks)
+	settled, err := takeUp(ctx, t, asks)
 	if errors.Is(err, errTaken) {
 		return
 	}
 	if err != nil {
-		s.reject(ctx, "reconcile", err, slog.Any("token", after))
+		s.kit.reject(ctx, "reconcile", err, t.about)
 	}
-	s.count(j, asks, after, err)
+	s.count(t, asks, settled, err)
 }
 
-func (s *sweeper) mayAsk(j job) bool {
+func takeUp(ctx context.Context, t task, ask bool) (settled bool, err error) {
+	defer survive("reconcile", &err)
+	return t.takeUp(ctx, ask)
+}
+
+func (s *sweeper) mayAsk(t task) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.backOff[j.kit.client.endpoints.Host] && s.unanswered[line{j.AccountID, workOn(j.Token)}] < unansweredInARow
+	return !s.backOff[t.kit.client.endpoints.Host] && s.unanswered[line{t.kit.client.account.ID, t.work}] < unansweredInARow
 }
 
-func (s *sweeper) count(j job, asked bool, after Token, err error) {
-	gateway := j.kit.client.endpoints.Host
-	ofGateway, ofAccount := line{gateway, workOn(j.Token)}, line{j.AccountID, workOn(j.Token)}
+func (s *sweeper) count(t task, asked, settled bool, err error) {
+	gateway := t.kit.client.endpoints.Host
+	ofGateway, ofAccount := line{gateway, t.work}, line{t.kit.client.account.ID, t.work}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep.Looked++
 	switch {
 	case err != nil:
 		s.sweep.Failed++
-	case after.UnsettledSince.IsZero():
+	case settled:
 		s.sweep.Settled++
 	}
 	if !asked {
@@ -304,96 +332,6 @@ func (s *sweeper) count(j job, asked bool, after Token, err error) {
 		s.unanswered[ofAccount], s.unanswered[ofGateway] = 0, 0
 	}
 	s.sweep.BackOff = len(s.backOff) > 0
-}
-
-// unsettled lists the records that wait. A sealed store returns what it could
-// open beside its error.
-func (k *Kit) unsettled(ctx context.Context, limit int) (list []Token, err error) {
-	const op = "reconcile"
-	defer survive(op, &err)
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
-	defer cancel()
-	list, err = k.store.Unsettled(ctx, k.now().Add(-k.cfg.Reconcile.After), limit)
-	if err != nil {
-		err = k.storeError(ctx, op, err)
-	}
-	return list, err
-}
-
-// errTaken: another process, or news, was faster.
-var errTaken = errors.New("codegrant: taken up by another")
-
-// takeUp claims t and settles it.
-func (k *Kit) takeUp(ctx context.Context, cfg ReconcileConfig, t Token, ask bool) (after Token, err error) {
-	after = t
-	defer survive("reconcile", &err)
-	claimed, err := k.claim(ctx, t, cfg.After)
-	switch {
-	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
-		return t, errTaken
-	case err != nil:
-		return t, err
-	}
-	after = claimed
-	return k.settleRecord(ctx, claimed, ask, cfg.GiveUpAfter)
-}
-
-// claim makes t this process's own for as long as t has waited: whoever lists
-// the unsettled records meanwhile does not see it. What is claimed and not
-// settled comes up again by itself.
-func (k *Kit) claim(ctx context.Context, t Token, least time.Duration) (Token, error) {
-	now := k.now()
-	wait := min(max(now.Sub(t.UpdatedAt), least), longestWait)
-	next := t
-	next.Revision, next.UnsettledSince = t.Revision+1, now.Add(wait-least)
-	ctx, cancel := k.detached(ctx)
-	defer cancel()
-	if err := k.store.Save(ctx, next); err != nil {
-		return t, k.storeError(ctx, "reconcile", err)
-	}
-	return next, nil
-}
-
-// settleRecord does what t waits for. ask is false when the gateway is to be
-// left alone.
-func (k *Kit) settleRecord(ctx context.Context, t Token, ask bool, giveUpAfter time.Duration) (after Token, err error) {
-	const op = "reconcile"
-	ctx, cancel := k.detachedFor(ctx, k.client.timeout+2*k.cfg.Timeout)
-	defer cancel()
-	switch workOn(t) {
-	case workUnbind:
-		if !ask {
-			return t, nil
-		}
-		return k.endUnbinding(ctx, op, t)
-	case workQuery:
-		after = t
-		if ask {
-			if after, err = k.Refresh(ctx, t.ID); after.ID == "" {
-				after = t
-			}
-		}
-		if errors.Is(err, ErrDisabled) {
-			k.sayBlind(ctx)
-			err = nil
-		}
-		if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < giveUpAfter {
-			return after, err
-		}
-		return k.advance(ctx, op, after, func(t Token) (Token, bool) {
-			return Transition(t, Notification{Kind: KindSignUpFailed}, k.now())
-		})
-	}
-	return k.hearOwed(ctx, op, t)
-}
-
-// sayBlind logs once that sign-ups cannot be asked about.
-func (k *Kit) sayBlind(ctx context.Context) {
-	k.blind.Do(func() {
-		k.log.LogAttrs(ctx, slog.LevelWarn, "codegrant: a sign-up whose notification is lost stays pending, because "+
-			"Endpoints.SignUpQuery is switched off and Config.QueryByList is not set; all else is reconciled",
-			slog.String("code", string(ErrDisabled)), slog.String("op", "reconcile"))
-	})
 }
 
 // pace spreads calls evenly. It is safe for concurrent use.

@@ -39,18 +39,18 @@ func (k *Kit) refresh(ctx context.Context, id string) (Token, error) {
 		return Token{}, k.storeError(ctx, op, err)
 	}
 	if t.Status == StatusUnbound {
-		return k.hearOwed(ctx, op, t)
+		return k.tokens.hearOwed(ctx, op, t)
 	}
 	n, err := k.ask(ctx, t)
 	if err != nil {
 		// Without news the hook can still hear what it has not heard yet.
-		heard, hookErr := k.hearOwed(ctx, op, t)
+		heard, hookErr := k.tokens.hearOwed(ctx, op, t)
 		if hookErr != nil {
 			k.reject(ctx, op, hookErr, slog.Any("token", heard))
 		}
 		return heard, err
 	}
-	return k.advance(ctx, op, t, func(t Token) (Token, bool) {
+	return k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) {
 		next, ok := Transition(t, n, k.now())
 		if n.Kind == KindSignedUp && !t.DoubtedAt.IsZero() && n.Token.Equal(t.Value) {
 			next.DoubtedAt, ok = time.Time{}, true // the gateway still knows it
@@ -160,7 +160,7 @@ func (k *Kit) applyAuthCode(ctx context.Context, t Token, code, state string) (T
 		return t, err
 	}
 	n := Notification{Kind: KindSignedUp, AccountID: t.AccountID, Token: got.Token, LoginID: got.LoginID}
-	after, err := k.advance(ctx, op, t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+	after, err := k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
 	if err != nil {
 		k.reject(ctx, op, err, slog.Any("token", after))
 	}

@@ -17,14 +17,13 @@ type RefundParams struct {
 }
 
 // Refund pays an order back, whole or in part. A refused refund is no error:
-// its outcome is [Failed]. Errors are those of [Kit.Charge].
+// its outcome is [Failed]. Errors are those of [Kit.Charge]. With
+// [Config.Payments] an order that is not paid matches [ErrConflict], and what is
+// more than is left of the payment is a [*RequestError]: nothing was sent.
 func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
 	const op = "refund"
 	id := k.refundID(p.OrderID, p.Number)
-	request := RefundRequest{
-		OrderID: p.OrderID, RefundID: id, Amount: p.Amount, Remark: p.Remark,
-		NotificationURL: k.cfg.NotifyURL + "/" + id,
-	}
+	request := k.refundRequest(p.OrderID, id, p.Amount, p.Remark)
 	if err := k.client.requests.check(op, request); err != nil {
 		return Receipt{}, err
 	}
@@ -33,7 +32,17 @@ func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
 		return Receipt{}, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
+	if k.payments != nil {
+		return k.refundRecorded(ctx, op, p, request)
+	}
 	return k.refund(ctx, request)
+}
+
+func (k *Kit) refundRequest(orderID, refundID string, amount Amount, remark string) RefundRequest {
+	return RefundRequest{
+		OrderID: orderID, RefundID: refundID, Amount: amount, Remark: remark,
+		NotificationURL: k.cfg.NotifyURL + "/" + refundID,
+	}
 }
 
 func (k *Kit) refundID(orderID string, number int) string {

@@ -66,7 +66,7 @@ func (k *Kit) StartSignUp(ctx context.Context, p SignUpParams) (Token, error) {
 		err = k.checkAuthURL(response.AuthURL)
 	}
 	if errors.Is(err, ErrRefused) {
-		failed, hookErr := k.advance(ctx, op, t, func(t Token) (Token, bool) {
+		failed, hookErr := k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) {
 			return Transition(t, Notification{Kind: KindSignUpFailed}, k.now())
 		})
 		if hookErr != nil {
@@ -79,7 +79,7 @@ func (k *Kit) StartSignUp(ctx context.Context, p SignUpParams) (Token, error) {
 	}
 	// The notification may have come before this answer: the record is changed,
 	// not overwritten.
-	return k.advance(ctx, op, t, func(t Token) (Token, bool) {
+	return k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) {
 		t.Reference, t.AuthURL, t.AuthState = response.Reference, response.AuthURL, authState(response.AuthURL)
 		return t, true
 	})

@@ -82,8 +82,9 @@ type Token struct {
 	LoginID     Secret  // the user's name in the wallet; personal data
 	EndedBy     EndedBy // who ended it; empty while live
 
-	// DoubtedAt is when a charge learned that the gateway does not know this
-	// active token; zero when nothing is doubted. Only a confirmation ends it.
+	// DoubtedAt is since when the gateway may no longer know this active token: a
+	// charge was told so, or a newer sign-up may have taken its place. Zero when
+	// nothing is doubted. Only a confirmation ends the token.
 	DoubtedAt time.Time
 	// UnsettledSince is since when this record waits for something that only
 	// the gateway or a hook can give; zero when it waits for nothing. It is

@@ -33,7 +33,7 @@ func Transition(t Token, n Notification, now time.Time) (Token, bool) {
 		if next.Fingerprint == "" && !n.Token.IsZero() {
 			next.Value, next.Fingerprint = n.Token, Fingerprint(n.Token)
 		}
-		next.Status = StatusUnbound
+		next.Status, next.DoubtedAt = StatusUnbound, time.Time{}
 		// Of two who ended it, the one who is named is the same in any order.
 		if by := endedBy(n.Kind); endedRank(by) > endedRank(next.EndedBy) {
 			next.EndedBy = by

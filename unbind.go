@@ -37,7 +37,7 @@ func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 		return t, err
 	}
 	if t.Status == StatusUnbound {
-		return k.hearOwed(ctx, op, t)
+		return k.tokens.hearOwed(ctx, op, t)
 	}
 	if t.Status != StatusUnbinding {
 		return t, &Error{Op: op, Code: ErrNoToken}
@@ -57,7 +57,7 @@ func (k *Kit) endUnbinding(ctx context.Context, op string, t Token) (Token, erro
 		// Not over, as far as is known. The hook hears that it is ending.
 		kind = KindUnknown
 	}
-	t, err := k.advance(ctx, op, t, func(t Token) (Token, bool) {
+	t, err := k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) {
 		return Transition(t, Notification{Kind: kind, Token: t.Value}, k.now())
 	})
 	if sendErr != nil {
@@ -76,7 +76,7 @@ func (k *Kit) markUnbinding(ctx context.Context, op string, known Token) (Token,
 		return known, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
-	return k.update(ctx, op, known, func(t Token) (Token, bool) {
+	return k.tokens.update(ctx, op, known, func(t Token) (Token, bool) {
 		if t.Status != StatusActive {
 			return t, false
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,7 +152,13 @@ func (o *order) outcome() ([]codegrant.Token, error) {
 	list, err := o.store.ByUser(context.Background(), gatewaytest.DefaultAccountID, "ann")
 	for i := range list {
 		t := &list[i]
-		if waits := t.Status == codegrant.StatusPending; t.Handled != t.Status || waits == t.UnsettledSince.IsZero() {
+		superseded := slices.ContainsFunc(list[i+1:], func(newer codegrant.Token) bool {
+			return newer.Wallet == t.Wallet && t.Wallet != "" && newer.Status >= codegrant.StatusActive
+		})
+		if doubted := t.Status == codegrant.StatusActive && superseded; doubted == t.DoubtedAt.IsZero() {
+			return nil, fmt.Errorf("%v: superseded by a newer sign-up: %t, doubted at %v", t, superseded, t.DoubtedAt)
+		}
+		if waits := t.Status == codegrant.StatusPending || !t.DoubtedAt.IsZero(); t.Handled != t.Status || waits == t.UnsettledSince.IsZero() {
 			return nil, fmt.Errorf("%v is not settled: handled %s", t, t.Handled)
 		}
 		heard := o.heard[t.ID]
@@ -165,7 +172,7 @@ func (o *order) outcome() ([]codegrant.Token, error) {
 		if last != t.Status {
 			return nil, fmt.Errorf("%v: the hook heard %v", t, heard)
 		}
-		t.Revision, t.CreatedAt, t.UpdatedAt, t.UnsettledSince = 0, time.Time{}, time.Time{}, time.Time{}
+		t.Revision, t.CreatedAt, t.UpdatedAt, t.UnsettledSince, t.DoubtedAt = 0, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	}
 	return list, err
 }

@@ -1,6 +1,7 @@
-// Package memstore keeps tokens in memory: for tests, for the examples, and as
-// the shortest correct [codegrant.TokenStore] to read. It forgets everything
-// when the process ends, so it is not for tokens that anybody will miss.
+// Package memstore keeps tokens and payments in memory: for tests, for the
+// examples, and as the shortest correct [codegrant.TokenStore] and
+// [codegrant.PaymentStore] to read. It forgets everything when the process ends,
+// so it is not for what anybody will miss.
 package memstore
 
 import (
@@ -13,13 +14,15 @@ import (
 	"github.com/codegrant/codegrant"
 )
 
-// Store is a [codegrant.TokenStore]. It is safe for concurrent use. The zero
+// Store is a [codegrant.TokenStore], a [codegrant.ListStore] and a
+// [codegrant.PaymentStore]. It is safe for concurrent use. The zero
 // value is not ready: use [New].
 type Store struct {
 	mu            sync.RWMutex
 	tokens        map[string]codegrant.Token // by ID
 	byFingerprint map[string][]string        // IDs
 	byUser        map[user][]string          // IDs
+	payments      map[string]codegrant.Payment
 }
 
 type user struct{ accountID, userID string }
@@ -30,6 +33,7 @@ func New() *Store {
 		tokens:        make(map[string]codegrant.Token),
 		byFingerprint: make(map[string][]string),
 		byUser:        make(map[user][]string),
+		payments:      make(map[string]codegrant.Payment),
 	}
 }
 
