@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/gatewaytest"
 )
 
 // keepPending puts sign-ups into the store that began now.
@@ -125,5 +126,52 @@ func TestAnAccountWithAWrongSaltHoldsUpNoOther(t *testing.T) {
 			require.Equal(t, codegrant.StatusActive, m.get(t, token.ID).Status)
 		}
 		require.Less(t, total(m.asked.about(queryPath)), 20+10, "the account is asked about no more")
+	})
+}
+
+func TestSweepsOverThePaymentsOfSeveralAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMall(t, func(c *codegrant.AccountsConfig) { c.Payments = c.Store.(codegrant.PaymentStore) })
+		m.orders = m.store.(codegrant.PaymentStore)
+		for id := range m.kits {
+			m.kits[id] = m.kit(t, id, saltOf(id))
+			require.NoError(t, m.gateway.Approve(m.startIn(t, id, "ann").AuthURL))
+		}
+		m.silence()
+		m.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: gatewaytest.ResetAfter, Times: 2})
+		for id, kit := range m.kits {
+			_, err := kit.Charge(t.Context(), chargeParams("ann", "order-of-"+id))
+			require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+		}
+		payment := func(id string) codegrant.Payment {
+			p, err := m.kits[id].Payment(t.Context(), "order-of-"+id)
+			require.NoError(t, err)
+			return p
+		}
+		before := payment(accountB)
+		time.Sleep(time.Minute)
+		sweep, err := m.kits[accountA].Reconcile(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, codegrant.Sweep{Looked: 1, Settled: 1}, sweep)
+		require.Equal(t, codegrant.Succeeded, payment(accountA).Outcome)
+		require.Equal(t, before, payment(accountB), "another account's payment was touched")
+
+		orders := m.orders
+		m.orders = nil
+		whole := m.kits[accountB]
+		m.kits[accountB] = m.kit(t, accountB, saltOf(accountB))
+		sweep, err = m.accounts.Reconcile(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, codegrant.Sweep{Looked: 1, Failed: 1}, sweep)
+		require.Contains(t, m.log.String(), "has no Config.Payments")
+
+		m.orders, m.kits[accountB] = orders, whole
+		time.Sleep(time.Minute) // until Find is asked again
+		sweep, err = m.accounts.Reconcile(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, codegrant.Sweep{Looked: 1, Settled: 1}, sweep)
+		require.Equal(t, codegrant.Succeeded, payment(accountB).Outcome)
+		require.Len(t, m.heardPayments(), 2)
 	})
 }

@@ -39,6 +39,8 @@ type mall struct {
 	asked    *asked // what the gateway was asked
 	kits     map[string]*codegrant.Kit
 	finds    atomic.Int64
+	// orders is Config.Payments of the Kits that are made from now on.
+	orders codegrant.PaymentStore
 	// find stands in for the look-up by kits.
 	find func(ctx context.Context, accountID string) (*codegrant.Kit, error)
 }
@@ -93,7 +95,7 @@ func (m *mall) kit(t testing.TB, accountID string, salts ...string) *codegrant.K
 	})
 	require.NoError(t, err)
 	kit, err := codegrant.New(codegrant.Config{
-		Client: client, Store: m.store, BaseURL: baseURL + "/" + accountID,
+		Client: client, Store: m.store, Payments: m.orders, BaseURL: baseURL + "/" + accountID,
 		User: func(r *http.Request) (string, error) { return r.Header.Get("X-User"), nil },
 		OnToken: func(_ context.Context, c codegrant.Change) error {
 			return m.record(func() { m.changes = append(m.changes, c) })
@@ -315,6 +317,20 @@ func TestAFailureOfFindIs503AndIsForgotten(t *testing.T) {
 	}
 }
 
+func TestAHangUpDuringFindLosesNothing(t *testing.T) {
+	t.Parallel()
+	m := newMall(t)
+	token := m.startIn(t, accountA, "ann")
+	ctx, hangUp := context.WithCancel(t.Context())
+	m.find = func(ctx context.Context, _ string) (*codegrant.Kit, error) {
+		hangUp()
+		return m.kits[accountA], ctx.Err()
+	}
+	body := signedBy(saltOf(accountA), accountA, bizOf(created, token.ID, "ann", tokenValue), nil)
+	require.NoError(t, m.accounts.Apply(ctx, body, "", token.ID))
+	require.Equal(t, codegrant.StatusActive, m.get(t, token.ID).Status)
+}
+
 func TestFindIsAskedOnceAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -358,7 +374,7 @@ func TestFindIsAskedOnceAtATime(t *testing.T) {
 		_, err := m.accounts.Kit(ctx, accountA)
 		require.ErrorIs(t, err, codegrant.ErrDeadline)
 		time.Sleep(time.Second)
-		require.Zero(t, ask(1)-0, "one who gives up ends the look-up for nobody")
+		require.Zero(t, ask(1), "one who gives up ends the look-up for nobody")
 	})
 }
 
@@ -366,7 +382,10 @@ func TestAFixedSetOfAccounts(t *testing.T) {
 	t.Parallel()
 	m := newMall(t)
 	var err error
-	m.accounts, err = codegrant.NewAccounts(codegrant.AccountsConfig{Kits: []*codegrant.Kit{m.kits[accountA], m.kits[accountB]}})
+	m.accounts, err = codegrant.NewAccounts(codegrant.AccountsConfig{
+		Kits:   []*codegrant.Kit{m.kits[accountA], m.kits[accountB]},
+		Logger: slog.New(slog.DiscardHandler),
+	})
 	require.NoError(t, err)
 	for id, kit := range m.kits {
 		got, err := m.accounts.Kit(t.Context(), id)
