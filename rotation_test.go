@@ -92,6 +92,13 @@ func TestSaltUsageGoesOnInANewKitWithTheSameSalts(t *testing.T) {
 			post(oldSalt)
 		}
 		require.Equal(t, 1, strings.Count(m.log.String(), `"other_salt"`), "said once, not by each Kit")
+
+		m.find = func(ctx context.Context, _ string) (*codegrant.Kit, error) {
+			kit := m.kit(t, accountA, salts...)
+			return kit, kit.Apply(ctx, signedBy(oldSalt, accountA, `{"notifyType":"NEW_THING"}`, nil), "")
+		}
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 12, usage()[1].Verified, "what a Kit verified before it was found counts too")
 	})
 }
 
