@@ -88,7 +88,15 @@ func BenchmarkParseNotification(b *testing.B) {
 	types := DefaultNotifyTypes()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parseNotification(body, a, types); err != nil {
+		env, err := readEnvelope(body, true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		salt, err := env.verify(a)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := env.notification(body, a.ID, salt, types); err != nil {
 			b.Fatal(err)
 		}
 	}

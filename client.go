@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -54,6 +55,7 @@ type Client struct {
 	successCodes []string
 	goneCodes    []string
 	requests     *requestValidator
+	usage        []atomic.Pointer[saltUse] // as Account.Salts
 }
 
 // NewClient checks cfg and returns a client. It sends nothing. Every problem
@@ -84,6 +86,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		*c.http = *cfg.HTTPClient
 	}
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.usage = newSaltUsage(len(c.account.Salts))
 	var err error
 	c.requests, err = newRequestValidator()
 	return c, err
@@ -126,14 +129,14 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (*answe
 }
 
 func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body)) //nolint:gosec // G704: the host is configured
 	if err != nil {
 		return 0, nil, err
 	}
 	// PingPong v4, Basic Rules for API Usage: both headers are required.
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:gosec // G704: the host is configured
 	if err != nil {
 		return 0, nil, err
 	}
@@ -162,8 +165,9 @@ func unknownUnlessUnsent(op string, err error) error {
 // judge verifies an answer before anything in it is believed.
 func (c *Client) judge(op string, request any, sent []byte, status int, body []byte) (*answer, error) {
 	env, err := readEnvelope(body, false)
+	salt := 0
 	if err == nil {
-		_, err = env.verify(&c.account)
+		salt, err = env.verify(&c.account)
 	}
 	if err == nil && bytes.Equal(env.bizContent, sent) {
 		// The scheme signs no direction: our own request, sent back, verifies.
@@ -179,6 +183,7 @@ func (c *Client) judge(op string, request any, sent []byte, status int, body []b
 		}
 		return nil, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
 	}
+	c.usage[salt].Load().count()
 	// PingPong v4, Basic Rules for API Usage: a description has at most 500
 	// characters, and may echo what anybody sent.
 	a := &answer{code: env.code, description: clip(c.mask(request, env.description), 2000), httpStatus: status, biz: env.biz}

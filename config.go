@@ -67,12 +67,7 @@ func (cfg *Config) problems() []string {
 	add("ReadTimeout", durationProblem(cfg.ReadTimeout))
 	add("Timeout", durationProblem(cfg.Timeout))
 	add("PendingFor", durationProblem(cfg.PendingFor))
-	add("Reconcile.Every", durationProblem(cfg.Reconcile.Every))
-	add("Reconcile.After", durationProblem(cfg.Reconcile.After))
-	add("Reconcile.GiveUpAfter", durationProblem(cfg.Reconcile.GiveUpAfter))
-	if cfg.Reconcile.Limit < 0 || cfg.Reconcile.Concurrency < 0 || cfg.Reconcile.Rate < 0 {
-		add("Reconcile", "must not have a negative Limit, Concurrency or Rate")
-	}
+	p = append(p, cfg.Reconcile.problems()...)
 	if badKinds(cfg.NotifyTypes, knownKind) {
 		add("NotifyTypes", "must map each type to one of the Kind constants")
 	}

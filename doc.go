@@ -49,6 +49,12 @@
 // finds out. The same order and attempt are always the same request at the
 // gateway, so repeating a charge is safe.
 //
+// # Several accounts
+//
+// A Kit is one account. [Accounts] serves several under one URL and sweeps over
+// the records of all. An account may have several salts while they change;
+// [Kit.SaltUsage] tells when an old one is no longer used.
+//
 // # Errors
 //
 // Every error matches a [Code] with [errors.Is]: the same code stands in the

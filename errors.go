@@ -67,6 +67,9 @@ const (
 	ErrStore Code = "store_failed"
 	// ErrHook: a hook returned an error, panicked or outlived its deadline.
 	ErrHook Code = "hook_failed"
+	// ErrAccounts: [AccountsConfig.Find] failed, panicked, took too long, or
+	// returned no Kit or another account's.
+	ErrAccounts Code = "accounts_failed"
 	// ErrDeadline: the work did not end within [Config.Timeout].
 	ErrDeadline Code = "deadline"
 	// ErrUnmatched: a signed notification fits no record and no hook took it.
@@ -203,6 +206,7 @@ func HTTPStatus(err error) int {
 		status int
 	}{
 		{ErrOutcomeUnknown, http.StatusBadGateway},
+		{ErrAccounts, http.StatusServiceUnavailable},
 		{ErrStore, http.StatusServiceUnavailable},
 		{ErrHook, http.StatusServiceUnavailable},
 		{ErrDeadline, http.StatusServiceUnavailable},

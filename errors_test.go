@@ -328,7 +328,7 @@ func TestHTTPStatusOfEachCode(t *testing.T) {
 	statuses := map[codegrant.Code]int{
 		codegrant.ErrMalformed: 400, codegrant.ErrBodyConsumed: 400, codegrant.ErrTooLarge: 413, codegrant.ErrMethod: 405,
 		codegrant.ErrBadSignature: 401, codegrant.ErrWrongAccount: 401, codegrant.ErrUnauthenticated: 401,
-		codegrant.ErrCrossOrigin: 403, codegrant.ErrNotFound: 404, codegrant.ErrNotOwner: 404, codegrant.ErrConflict: 503,
+		codegrant.ErrCrossOrigin: 403, codegrant.ErrNotFound: 404, codegrant.ErrNotOwner: 404, codegrant.ErrConflict: 503, codegrant.ErrAccounts: 503,
 		codegrant.ErrNoToken: 409, codegrant.ErrTokenGone: 409, codegrant.ErrOutcomeUnknown: 502, codegrant.ErrUnreachable: 502,
 		codegrant.ErrRefused: 502, codegrant.ErrInvalidRequest: 400, codegrant.ErrInvalidConfig: 503, codegrant.ErrDisabled: 501,
 		codegrant.ErrStore: 503, codegrant.ErrHook: 503, codegrant.ErrDeadline: 503, codegrant.ErrUnmatched: 503, codegrant.ErrRedacted: 503,

@@ -11,7 +11,8 @@ import (
 func (k *Kit) reject(ctx context.Context, op string, err error, attrs ...slog.Attr) {
 	level := slog.LevelWarn
 	switch {
-	case errors.Is(err, ErrStore), errors.Is(err, ErrHook), errors.Is(err, ErrDeadline), errors.Is(err, ErrConflict):
+	case errors.Is(err, ErrStore), errors.Is(err, ErrHook), errors.Is(err, ErrAccounts),
+		errors.Is(err, ErrDeadline), errors.Is(err, ErrConflict):
 		level = slog.LevelError
 	}
 	attrs = append([]slog.Attr{

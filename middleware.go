@@ -23,7 +23,7 @@ func (k *Kit) VerifyNotification(next http.Handler) http.Handler {
 		body, err := k.readBody(w, r)
 		var n Notification
 		if err == nil {
-			n, err = k.parse(body)
+			n, err = k.parse(r.Context(), readMessage(body, k.cfg.MaxBody))
 		}
 		if err != nil {
 			k.reject(r.Context(), "verify", err)

@@ -107,23 +107,25 @@ func ParseNotification(body []byte, account Account) (Notification, error) {
 	if p := account.problems(); len(p) > 0 {
 		return Notification{}, &ConfigError{Problems: p}
 	}
-	return parseNotification(body, &account, DefaultNotifyTypes())
-}
-
-func parseNotification(body []byte, account *Account, types map[string]Kind) (Notification, error) {
 	env, err := readEnvelope(body, true)
 	if err != nil {
 		return Notification{}, err
 	}
-	salt, err := env.verify(account)
+	salt, err := env.verify(&account)
 	if err != nil {
 		return Notification{}, &Error{Op: "verify", Code: codeOf(err)}
 	}
+	return env.notification(body, account.ID, salt, DefaultNotifyTypes())
+}
+
+// notification reads e, which the account's salt verified.
+func (e *envelope) notification(body []byte, accountID string, salt int, types map[string]Kind) (Notification, error) {
 	n := Notification{
-		AccountID: account.ID, Salt: salt, Code: env.code, Description: env.description,
+		AccountID: accountID, Salt: salt, Code: e.code, Description: e.description,
 		Raw: NewSecret(string(body)),
 	}
-	if err := decodeBiz(&env.biz, &n); err != nil {
+	err := decodeBiz(&e.biz, &n)
+	if err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)
 	}
 	n.Kind = types[n.Type]
@@ -134,10 +136,10 @@ func parseNotification(body []byte, account *Account, types map[string]Kind) (No
 		}
 	case KindPayment:
 		n.Payment = &PaymentNotification{AccountID: n.AccountID, Code: n.Code}
-		err = decodeBiz(&env.biz, n.Payment)
+		err = decodeBiz(&e.biz, n.Payment)
 	case KindRefund:
 		n.Refund = &RefundNotification{AccountID: n.AccountID, Code: n.Code}
-		err = decodeBiz(&env.biz, n.Refund)
+		err = decodeBiz(&e.biz, n.Refund)
 	}
 	if err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)

@@ -36,12 +36,16 @@ func (k *Kit) Notify() http.Handler {
 // answer [HTTPStatus]. It does not stop when ctx is cancelled, only after
 // [Config.Timeout].
 func (k *Kit) Apply(ctx context.Context, body []byte, id string) error {
+	return k.applyMessage(ctx, readMessage(body, k.cfg.MaxBody), id)
+}
+
+func (k *Kit) applyMessage(ctx context.Context, m message, id string) error {
 	ctx, cancel := k.detached(ctx)
 	defer cancel()
-	n, err := k.parse(body)
+	n, err := k.parse(ctx, m)
 	if err == nil {
 		err = k.apply(ctx, n, id)
-	} else if k.cfg.QueryUnsigned && looksUnsigned(body) && id != "" {
+	} else if k.cfg.QueryUnsigned && looksUnsigned(m.body) && id != "" {
 		err = k.confirmUnsigned(ctx, id, err)
 	}
 	if err != nil {
@@ -50,15 +54,37 @@ func (k *Kit) Apply(ctx context.Context, body []byte, id string) error {
 	return err
 }
 
-// parse verifies body by the account's salts and reads it.
-func (k *Kit) parse(body []byte) (Notification, error) {
-	if len(body) == 0 {
-		return Notification{}, &Error{Op: "notify", Code: ErrBodyConsumed}
+// message is a received body with the envelope in it, before any verdict.
+type message struct {
+	body []byte
+	env  *envelope
+	err  error // why there is no envelope
+}
+
+func readMessage(body []byte, maxBody int64) message {
+	m := message{body: body}
+	switch {
+	case len(body) == 0:
+		m.err = &Error{Op: "notify", Code: ErrBodyConsumed}
+	case int64(len(body)) > maxBody:
+		m.err = &Error{Op: "notify", Code: ErrTooLarge}
+	default:
+		m.env, m.err = readEnvelope(body, true)
 	}
-	if int64(len(body)) > k.cfg.MaxBody {
-		return Notification{}, &Error{Op: "notify", Code: ErrTooLarge}
+	return m
+}
+
+// parse verifies m by the account's salts and reads it.
+func (k *Kit) parse(ctx context.Context, m message) (Notification, error) {
+	if m.err != nil {
+		return Notification{}, m.err
 	}
-	return parseNotification(body, &k.client.account, k.types)
+	salt, err := m.env.verify(&k.client.account)
+	if err != nil {
+		return Notification{}, &Error{Op: "verify", Code: codeOf(err)}
+	}
+	k.countSalt(ctx, salt)
+	return m.env.notification(m.body, k.client.account.ID, salt, k.types)
 }
 
 // apply does what a verified notification asks for.

@@ -106,4 +106,22 @@ func readmeStore(ctx context.Context, db *sql.DB) (codegrant.TokenStore, error) 
 	return store, nil
 }
 
-var _ = []any{readmeMount, readmeHooks, readmeCharge, readmeTest, readmeStore}
+type merchantBook struct{}
+
+func (merchantBook) Kit(context.Context, string) (*codegrant.Kit, error) {
+	return nil, codegrant.ErrNotFound
+}
+
+func readmeAccounts(mux *http.ServeMux, merchants merchantBook, store codegrant.TokenStore) error {
+	accounts, err := codegrant.NewAccounts(codegrant.AccountsConfig{
+		Find:  merchants.Kit, // your look-up of an account's Kit; or Kits: []*codegrant.Kit{…} for a fixed set
+		Store: store,         // the one that all the Kits share
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/wallet/", http.StripPrefix("/wallet", accounts)) // each Kit's BaseURL is https://shop.example/wallet/ACCOUNT
+	return nil
+}
+
+var _ = []any{readmeMount, readmeHooks, readmeCharge, readmeAccounts, readmeTest, readmeStore}

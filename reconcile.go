@@ -25,7 +25,7 @@ const longestWait = 3 * time.Hour
 // no more of the same kind.
 const unansweredInARow = 3
 
-// ReconcileConfig tunes [Kit.Reconcile] and [Kit.Run]. The zero value has the
+// ReconcileConfig tunes [Kit.Reconcile] and [Kit.Run], or those of [Accounts]. The zero value has the
 // defaults.
 type ReconcileConfig struct {
 	// Every is the pause between two sweeps of Run, a quarter more or less by
@@ -60,7 +60,23 @@ func (c ReconcileConfig) withDefaults() ReconcileConfig {
 	return c
 }
 
-// Sweep is what one [Kit.Reconcile] did.
+func (c ReconcileConfig) problems() []string {
+	var p []string
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"Every", c.Every}, {"After", c.After}, {"GiveUpAfter", c.GiveUpAfter}} {
+		if text := durationProblem(d.d); text != "" {
+			p = append(p, "Reconcile."+d.name+" "+text)
+		}
+	}
+	if c.Limit < 0 || c.Concurrency < 0 || c.Rate < 0 {
+		p = append(p, "Reconcile must not have a negative Limit, Concurrency or Rate")
+	}
+	return p
+}
+
+// Sweep is what one [Kit.Reconcile] or [Accounts.Reconcile] did.
 type Sweep struct {
 	Looked  int // sign-ups and orders that it looked at; other processes may have taken some
 	Settled int // of those, how many wait for nothing any more
@@ -89,25 +105,38 @@ type Sweep struct {
 // Where [Endpoints.SignUpQuery] is switched off, sign-ups are asked about by the
 // older list if [Config.QueryByList] allows it. Otherwise they are not, which
 // is logged once, and all the rest is settled.
+//
+// The records of other accounts are left alone. Where several accounts share
+// one store, use [Accounts.Reconcile] instead: this one reads past the others'
+// records each time.
 func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
+	return k.reconcile(ctx, func(_ context.Context, accountID string) (*Kit, error) {
+		if accountID != k.client.account.ID {
+			return nil, ErrNotFound
+		}
+		return k, nil
+	})
+}
+
+// reconcile sweeps over the records of the accounts that kitOf finds; those for
+// which it answers ErrNotFound are left alone. k's own settings count, and each
+// record is settled by its own Kit.
+func (k *Kit) reconcile(ctx context.Context, kitOf kitFinder) (Sweep, error) {
 	const op = "reconcile"
 	cfg := k.cfg.Reconcile
-	tokens, err := k.unsettled(ctx)
-	payments, paymentsErr := k.unsettledPayments(ctx)
-	err = errors.Join(err, paymentsErr)
-	tasks := make([]task, 0, len(tokens)+len(payments))
-	for _, t := range tokens {
-		tasks = append(tasks, k.tokenTask(t))
-	}
-	for _, p := range payments {
-		tasks = append(tasks, k.paymentTask(p))
-	}
 	s := sweeper{
-		kit: k, pace: pace{interval: time.Second / time.Duration(cfg.Rate)},
-		sweep: Sweep{More: max(len(tokens), len(payments)) >= cfg.Limit},
+		kit: k, kitOf: kitOf, kits: map[string]foundKit{}, pace: pace{interval: time.Second / time.Duration(cfg.Rate)},
+		backOff: map[string]bool{}, unanswered: map[line]int{},
 	}
+	tasks, err := listTasks(ctx, &s, k.unsettled,
+		func(t Token) string { return t.AccountID },
+		func(k *Kit, t Token) task { return k.tokenTask(cfg, t) })
+	payments, paymentsErr := listTasks(ctx, &s, k.unsettledPayments,
+		func(p Payment) string { return p.AccountID },
+		func(k *Kit, p Payment) task { return k.paymentTask(cfg, p) })
+	tasks, err = append(tasks, payments...), errors.Join(err, paymentsErr)
 	// Several processes that list the same records meet at different ones.
-	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
+	rand.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] }) //nolint:gosec // G404: guards nothing
 	// Hooks first, then what the merchant asked for: a gateway whose query does
 	// not work holds up neither.
 	slices.SortStableFunc(tasks, func(a, b task) int { return int(a.work) - int(b.work) })
@@ -130,11 +159,13 @@ func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
 
 // Run calls [Kit.Reconcile] again and again until ctx ends, and returns its
 // error. One goroutine of every process may run it.
-func (k *Kit) Run(ctx context.Context) error {
+func (k *Kit) Run(ctx context.Context) error { return k.run(ctx, k.Reconcile) }
+
+func (k *Kit) run(ctx context.Context, reconcile func(context.Context) (Sweep, error)) error {
 	every := k.cfg.Reconcile.Every
 	pause := every
 	for {
-		sweep, err := k.Reconcile(ctx)
+		sweep, err := reconcile(ctx)
 		if err != nil && ctx.Err() == nil {
 			k.reject(ctx, "reconcile", err)
 		}
@@ -163,12 +194,12 @@ const (
 	workUnbind              // an unbinding
 	workPayment             // a charge or a refund
 	workQuery               // what became of a sign-up, or of a token in doubt
-	works
 )
 
 // task is one record to look at. takeUp claims and settles it, leaving the
 // gateway alone unless ask; errTaken says that another process has it.
 type task struct {
+	kit    *Kit
 	work   work
 	about  slog.Attr
 	takeUp func(ctx context.Context, ask bool) (settled bool, err error)
@@ -177,19 +208,82 @@ type task struct {
 // errTaken: another process, or news, was faster.
 var errTaken = errors.New("codegrant: taken up by another")
 
-// sweeper is one sweep under way.
+// kitFinder returns the Kit of an account, or an error that matches ErrNotFound.
+type kitFinder func(ctx context.Context, accountID string) (*Kit, error)
+
+// foundKit is what a kitFinder said.
+type foundKit struct {
+	kit *Kit
+	err error
+}
+
+// line is a kind of call to whom it goes: a gateway or, there, an account.
+type line struct {
+	to   string
+	work work
+}
+
+// sweeper is one sweep under way. Its kit lists the records.
 type sweeper struct {
-	kit  *Kit
-	pace pace
+	kit   *Kit
+	kitOf kitFinder
+	kits  map[string]foundKit // by account
+	pace  pace
 
 	mu         sync.Mutex
 	sweep      Sweep
-	unanswered [works]int // calls in a row
+	backOff    map[string]bool // by gateway
+	unanswered map[line]int    // calls in a row
+}
+
+// find asks kitOf once in a sweep, and logs its failure.
+func (s *sweeper) find(ctx context.Context, accountID string) foundKit {
+	f, known := s.kits[accountID]
+	if known {
+		return f
+	}
+	f.kit, f.err = s.kitOf(ctx, accountID)
+	s.kits[accountID] = f
+	if f.err != nil && !errors.Is(f.err, ErrNotFound) {
+		s.kit.reject(ctx, "reconcile", f.err, slog.String("account", clip(accountID, 64)))
+	}
+	return f
+}
+
+// listTasks returns what the sweep has to do for records of one kind. It reads
+// on past those of other accounts, so that these do not hide its own however
+// many they are.
+func listTasks[R any](ctx context.Context, s *sweeper, list func(context.Context, int) ([]R, error),
+	account func(R) string, makeTask func(*Kit, R) task,
+) ([]task, error) {
+	most := s.kit.cfg.Reconcile.Limit
+	for limit := most; ; limit *= 4 {
+		page, err := list(ctx, limit)
+		tasks := make([]task, 0, min(len(page), most))
+		failed := 0
+		for _, r := range page {
+			if ctx.Err() != nil || len(tasks) == most {
+				break
+			}
+			switch f := s.find(ctx, account(r)); {
+			case f.err == nil:
+				tasks = append(tasks, makeTask(f.kit, r))
+			case !errors.Is(f.err, ErrNotFound):
+				failed++
+			}
+		}
+		if err != nil || ctx.Err() != nil || len(page) < limit || len(tasks) == most {
+			s.sweep.Looked += failed
+			s.sweep.Failed += failed
+			s.sweep.More = s.sweep.More || len(tasks) == most
+			return tasks, err
+		}
+	}
 }
 
 // look settles one record if no other process does.
 func (s *sweeper) look(ctx context.Context, t task) {
-	asks := t.work != workHook && s.mayAsk(t.work)
+	asks := t.work != workHook && s.mayAsk(t)
 	if asks && s.pace.wait(ctx) != nil {
 		return // not claimed: the next sweep takes it
 	}
@@ -200,7 +294,7 @@ func (s *sweeper) look(ctx context.Context, t task) {
 	if err != nil {
 		s.kit.reject(ctx, "reconcile", err, t.about)
 	}
-	s.count(t.work, asks, settled, err)
+	s.count(t, asks, settled, err)
 }
 
 func takeUp(ctx context.Context, t task, ask bool) (settled bool, err error) {
@@ -208,13 +302,15 @@ func takeUp(ctx context.Context, t task, ask bool) (settled bool, err error) {
 	return t.takeUp(ctx, ask)
 }
 
-func (s *sweeper) mayAsk(w work) bool {
+func (s *sweeper) mayAsk(t task) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.sweep.BackOff && s.unanswered[w] < unansweredInARow
+	return !s.backOff[t.kit.client.endpoints.Host] && s.unanswered[line{t.kit.client.account.ID, t.work}] < unansweredInARow
 }
 
-func (s *sweeper) count(w work, asked, settled bool, err error) {
+func (s *sweeper) count(t task, asked, settled bool, err error) {
+	gateway := t.kit.client.endpoints.Host
+	ofGateway, ofAccount := line{gateway, t.work}, line{t.kit.client.account.ID, t.work}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep.Looked++
@@ -230,17 +326,21 @@ func (s *sweeper) count(w work, asked, settled bool, err error) {
 	var answer *GatewayError
 	switch {
 	case errors.As(err, &answer) && (answer.HTTPStatus == http.StatusTooManyRequests || answer.HTTPStatus >= 500):
-		s.sweep.BackOff = true
+		s.backOff[gateway] = true
 	case errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrUnreachable), errors.Is(err, ErrDeadline):
-		s.unanswered[w]++
-		// Something answers, if only with a page: the guessed path of one
-		// interface may be wrong while the others work.
-		if answer == nil && s.unanswered[w] >= unansweredInARow {
-			s.sweep.BackOff = true
+		s.unanswered[ofAccount]++
+		// Where something answers, if only with a page, the guessed path of one
+		// interface or one account's salt may be wrong while the others work.
+		if answer == nil {
+			s.unanswered[ofGateway]++
+		}
+		if s.unanswered[ofGateway] >= unansweredInARow {
+			s.backOff[gateway] = true
 		}
 	default:
-		s.unanswered[w] = 0
+		s.unanswered[ofAccount], s.unanswered[ofGateway] = 0, 0
 	}
+	s.sweep.BackOff = len(s.backOff) > 0
 }
 
 // pace spreads calls evenly. It is safe for concurrent use.

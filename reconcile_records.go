@@ -8,39 +8,37 @@ import (
 	"time"
 )
 
-// unsettled lists the sign-ups that a sweep looks at. A sealed store returns
-// what it could open beside its error.
-func (k *Kit) unsettled(ctx context.Context) (list []Token, err error) {
+// unsettled lists the sign-ups that wait. A sealed store returns what it could
+// open beside its error.
+func (k *Kit) unsettled(ctx context.Context, limit int) (list []Token, err error) {
 	const op = "reconcile"
 	defer survive(op, &err)
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	cfg := k.cfg.Reconcile
-	list, err = k.store.Unsettled(ctx, k.now().Add(-cfg.After), cfg.Limit)
+	list, err = k.store.Unsettled(ctx, k.now().Add(-k.cfg.Reconcile.After), limit)
 	if err != nil {
 		err = k.storeError(ctx, op, err)
 	}
 	return list, err
 }
 
-// unsettledPayments lists the orders that a sweep looks at.
-func (k *Kit) unsettledPayments(ctx context.Context) (list []Payment, err error) {
+// unsettledPayments lists the orders that wait.
+func (k *Kit) unsettledPayments(ctx context.Context, limit int) (list []Payment, err error) {
 	const op = "reconcile"
-	if k.payments == nil {
+	if k.cfg.Payments == nil {
 		return nil, nil
 	}
 	defer survive(op, &err)
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	cfg := k.cfg.Reconcile
-	list, err = k.cfg.Payments.UnsettledPayments(ctx, k.now().Add(-cfg.After), cfg.Limit)
+	list, err = k.cfg.Payments.UnsettledPayments(ctx, k.now().Add(-k.cfg.Reconcile.After), limit)
 	if err != nil {
 		err = k.storeError(ctx, op, err)
 	}
 	return list, err
 }
 
-func (k *Kit) tokenTask(t Token) task {
+func (k *Kit) tokenTask(cfg ReconcileConfig, t Token) task {
 	w := workHook
 	switch {
 	case t.Status == StatusUnbinding:
@@ -48,25 +46,28 @@ func (k *Kit) tokenTask(t Token) task {
 	case t.Status == StatusPending, t.Status == StatusActive && !t.DoubtedAt.IsZero():
 		w = workQuery
 	}
-	return task{work: w, about: slog.Any("token", t), takeUp: func(ctx context.Context, ask bool) (bool, error) {
+	return task{kit: k, work: w, about: slog.Any("token", t), takeUp: func(ctx context.Context, ask bool) (bool, error) {
 		next := t
-		next.Revision, next.UnsettledSince = t.Revision+1, k.postponed(t.UpdatedAt)
+		next.Revision, next.UnsettledSince = t.Revision+1, k.postponed(t.UpdatedAt, cfg.After)
 		if err := claim(ctx, k, k.tokens, next); err != nil {
 			return false, err
 		}
-		after, err := k.settleToken(ctx, next, w, ask)
+		after, err := k.settleToken(ctx, next, w, ask, cfg.GiveUpAfter)
 		return after.UnsettledSince.IsZero(), err
 	}}
 }
 
-func (k *Kit) paymentTask(p Payment) task {
+func (k *Kit) paymentTask(cfg ReconcileConfig, p Payment) task {
 	w := workHook
 	if p.open() || slices.ContainsFunc(p.Refunds, RefundRecord.open) {
 		w = workPayment
 	}
-	return task{work: w, about: slog.Any("payment", p), takeUp: func(ctx context.Context, ask bool) (bool, error) {
+	return task{kit: k, work: w, about: slog.Any("payment", p), takeUp: func(ctx context.Context, ask bool) (bool, error) {
+		if k.payments == nil {
+			return false, &Error{Op: "reconcile", Code: ErrDisabled, Err: errors.New("the account's Kit has no Config.Payments")}
+		}
 		next := p
-		next.Revision, next.UnsettledSince = p.Revision+1, k.postponed(p.UpdatedAt)
+		next.Revision, next.UnsettledSince = p.Revision+1, k.postponed(p.UpdatedAt, cfg.After)
 		if err := claim(ctx, k, k.payments, next); err != nil {
 			return false, err
 		}
@@ -77,8 +78,8 @@ func (k *Kit) paymentTask(p Payment) task {
 
 // postponed is the UnsettledSince of a record that is taken up now: it comes up
 // again, if it is not settled, after as long as it has waited.
-func (k *Kit) postponed(changed time.Time) time.Time {
-	now, after := k.now(), k.cfg.Reconcile.After
+func (k *Kit) postponed(changed time.Time, after time.Duration) time.Time {
+	now := k.now()
 	return now.Add(min(max(now.Sub(changed), after), longestWait) - after)
 }
 
@@ -98,7 +99,7 @@ func claim[R any](ctx context.Context, k *Kit, keeper *keeper[R], next R) error 
 }
 
 // settleToken does what t waits for.
-func (k *Kit) settleToken(ctx context.Context, t Token, w work, ask bool) (after Token, err error) {
+func (k *Kit) settleToken(ctx context.Context, t Token, w work, ask bool, giveUpAfter time.Duration) (after Token, err error) {
 	const op = "reconcile"
 	ctx, cancel := k.detachedFor(ctx, k.client.timeout+2*k.cfg.Timeout)
 	defer cancel()
@@ -120,7 +121,7 @@ func (k *Kit) settleToken(ctx context.Context, t Token, w work, ask bool) (after
 		k.sayBlind(ctx)
 		err = nil
 	}
-	if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < k.cfg.Reconcile.GiveUpAfter {
+	if after.Status != StatusPending || k.now().Sub(t.CreatedAt) < giveUpAfter {
 		return after, err
 	}
 	return k.tokens.advance(ctx, op, after, func(t Token) (Token, bool) {

@@ -74,13 +74,12 @@ func BenchmarkJudge(b *testing.B) {
 	one, two := accepted(b)
 	refusedByOne, refusedByTwo := refusals(b)
 	withBlank, forgedBlank := blanks()
-	types := DefaultNotifyTypes()
 	for _, j := range slices.Concat([]judged{one, two, withBlank, forgedBlank}, refusedByOne, refusedByTwo) {
 		b.Run(j.name, func(b *testing.B) {
 			b.SetBytes(int64(len(j.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := parseNotification(j.body, j.account, types)
+				_, err := ParseNotification(j.body, *j.account)
 				if (err == nil) != strings.HasPrefix(j.name, "accepted") {
 					b.Fatal(err)
 				}
@@ -93,9 +92,8 @@ func BenchmarkJudge(b *testing.B) {
 // keep a shop busy. Memory is what can be compared to the byte; the benchmark
 // has the times. The test runs alone, for what it measures is the process's.
 func TestRefusingAllocatesNoMoreThanAccepting(t *testing.T) {
-	types := DefaultNotifyTypes()
 	cost := func(j judged) (allocs, size float64) {
-		judge := func() { _, _ = parseNotification(j.body, j.account, types) }
+		judge := func() { _, _ = ParseNotification(j.body, *j.account) }
 		const runs = 200
 		allocs = testing.AllocsPerRun(runs, judge)
 		size = math.Inf(1)
@@ -117,11 +115,11 @@ func TestRefusingAllocatesNoMoreThanAccepting(t *testing.T) {
 		accepted judged
 		refused  []judged
 	}{{one, refusedByOne}, {two, refusedByTwo}, {withBlank, []judged{forgedBlank}}} {
-		_, err := parseNotification(group.accepted.body, group.accepted.account, types)
+		_, err := ParseNotification(group.accepted.body, *group.accepted.account)
 		require.NoError(t, err)
 		allocs, size := cost(group.accepted)
 		for _, j := range group.refused {
-			_, err := parseNotification(j.body, j.account, types)
+			_, err := ParseNotification(j.body, *j.account)
 			require.Error(t, err, j.name)
 			gotAllocs, gotSize := cost(j)
 			require.LessOrEqual(t, gotAllocs, allocs, j.name)

@@ -33,8 +33,9 @@ type Account struct {
 	// last three digits, the rule by which PingPong assigns them.
 	ClientID string
 	// Salts are the live secrets. The first one signs; each is tried, in
-	// order, on what arrives, so that a new salt can go in front while the old
-	// one is still in use. At least one; blank ones are refused.
+	// order, on what arrives, so that a new salt can stand beside the old one
+	// while both are in use: see [SaltUsage]. At least one; blank ones are
+	// refused.
 	Salts []Secret
 	// Digest signs requests, and is the only one accepted on what arrives.
 	// Empty means SHA256.
