@@ -152,11 +152,11 @@ type recordFields Token // without Token's methods
 // TokenStore keeps the records of sign-ups. A store holds no rules of the
 // product: it is an insert that refuses duplicates, an update guarded by the
 // revision, and four look-ups. Every method may be called concurrently, also
-// from several processes, must do nothing once ctx has ended, and must return
-// soon after it ends, because requests wait for it. What Save has
-// returned nil for, every later call must see, in every process; what is saved
-// while a look-up runs, that look-up may miss. Texts are valid UTF-8, and a
-// limit of zero or less asks for nothing. Run storetest against a new one.
+// from several processes, and must do nothing once ctx has ended. The kit waits
+// for a call, so one that is under way should return soon after ctx ends. What
+// Save has returned nil for, every later call must see, in every process; what
+// is saved while a look-up runs, that look-up may miss. Texts are valid UTF-8,
+// and a limit of zero or less asks for nothing. Run storetest against a new one.
 type TokenStore interface {
 	// Get returns the record with this id, or [ErrNotFound].
 	Get(ctx context.Context, id string) (Token, error)

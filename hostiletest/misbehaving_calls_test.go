@@ -76,6 +76,8 @@ func TestStoresThatFailBetweenCalls(t *testing.T) {
 					case tc.active:
 						require.NoError(t, m.gateway.Approve(token.AuthURL))
 						token = m.get(t, token.ID)
+						// The breakage is for the calls below and no others.
+						m.gateway.Inject(gatewaytest.Fault{Kind: gatewaytest.DropAll, Times: -1})
 					case tc.name == "Refresh":
 						m.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpNotifySignUp, Kind: gatewaytest.DropAll})
 						require.NoError(t, m.gateway.Approve(token.AuthURL))

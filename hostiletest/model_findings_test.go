@@ -83,6 +83,7 @@ func TestTheRecordBesideAnErrorIsTheNewestKnown(t *testing.T) {
 		return nil
 	}
 	token := m.connect(t, "ann")
+	m.gateway.Inject(gatewaytest.Fault{Kind: gatewaytest.DropAll, Times: -1}) // nothing comes in beside the calls below
 	fail = true
 	got, err := m.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann", TokenID: token.ID})
 	require.ErrorIs(t, err, codegrant.ErrStore)
