@@ -55,7 +55,7 @@ func TestAFullSharedDatabaseBreaksNoRule(t *testing.T) {
 	for _, tc := range slices.Concat(unsettledCases(), saveCases(), commitCases(), isolationCases()) {
 		names = append(names, tc.name)
 	}
-	require.Empty(t, check(t.Context(), shared(store), names...))
+	require.Empty(t, check(t.Context(), allCases(), shared(store), names...))
 	left, err := store.Unsettled(t.Context(), time.Now(), 10_000)
 	require.NoError(t, err)
 	require.Len(t, left, 1_200, "the suite left records unsettled")
@@ -177,7 +177,7 @@ func TestRunNamesTheRule(t *testing.T) {
 
 func TestAPanicOfAStoreIsAFailure(t *testing.T) {
 	t.Parallel()
-	broken := check(t.Context(), func() codegrant.TokenStore { return (*memory)(nil) }, "every field is kept")
+	broken := check(t.Context(), allCases(), func() codegrant.TokenStore { return (*memory)(nil) }, "every field is kept")
 	require.Len(t, broken, 1)
 	require.Contains(t, broken[0].String(), "rule broken: "+keepsFields+"\nseen: panic: ")
 }
@@ -188,7 +188,7 @@ func TestAStoreThatHangsIsAFailure(t *testing.T) {
 	defer cancel()
 	hung := newMemory()
 	hung.lock <- struct{}{}
-	broken := check(ctx, shared(hung), "every field is kept")
+	broken := check(ctx, allCases(), shared(hung), "every field is kept")
 	require.Len(t, broken, 1)
 	require.Contains(t, broken[0].String(), context.DeadlineExceeded.Error())
 }
