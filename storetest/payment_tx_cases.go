@@ -248,7 +248,9 @@ func noDirtyPayment(c *txTrial) {
 	if result == nil {
 		return // fn came to nothing, which rollsBack has said
 	}
-	<-result
+	if err := <-result; err != nil {
+		c.fatalf("reading outside: %v", err)
+	}
 	for method, dirty := range map[string]bool{
 		"GetPayment": get.Load(), "GetPayment of an insert": insert.Load(), "UnsettledPayments": list.Load(),
 	} {
