@@ -100,7 +100,6 @@ func TestAKitWithSealedTokensAndPaymentsBeneathTheSeal(t *testing.T) {
 	require.True(t, found.UnsettledSince.IsZero())
 	require.Equal(t, []string{"10050"}, column(t, db, "SELECT amount_minor FROM codegrant_payments"+
 		" WHERE order_id = 'order-1' AND user_id = 'ann' AND outcome = 'succeeded' AND unsettled_since IS NULL"))
-	for _, value := range column(t, db, "SELECT record FROM codegrant_payments") {
-		require.False(t, strings.Contains(value, token.Value.Reveal()), "the token is in a payment's record")
-	}
+	withToken := column(t, db, "SELECT COUNT(*) FROM codegrant_payments WHERE instr(record, ?) > 0", token.Value.Reveal())
+	require.Equal(t, []string{"0"}, withToken, "the token is in a payment's record")
 }
