@@ -447,10 +447,10 @@ func TestAStoreThatFailsOrPanicsEndsNoProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := ""
 		store := &faultyStore{before: func(_ context.Context, method string) error {
-			switch {
-			case broken == method:
+			switch broken {
+			case method:
 				return errStore
-			case broken == "panic at "+method:
+			case "panic at " + method:
 				panic("on purpose")
 			}
 			return nil

@@ -20,9 +20,18 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	})
 }
 
-// A connection may be set in ways that change what a driver sends and reports.
-func TestStoreKeepsTheContractWithOtherConnectionSettings(t *testing.T) {
+func TestStoreKeepsTheContractOfPayments(t *testing.T) {
 	t.Parallel()
+	onEach(t, func(t *testing.T, s server) {
+		store := s.migrated(t, s.open(t, s.create(t)))
+		storetest.RunPayments(t, func(*testing.T) codegrant.PaymentStore { return store })
+	})
+}
+
+// onEachSetting runs test with stores over connections that are set in ways
+// that change what a driver sends and reports.
+func onEachSetting(t *testing.T, test func(t *testing.T, store *sqlstore.Store)) {
+	t.Helper()
 	settings := map[string][]string{
 		"SQLite": {"_txlock=immediate"},
 		"PostgreSQL": {
@@ -38,10 +47,23 @@ func TestStoreKeepsTheContractWithOtherConnectionSettings(t *testing.T) {
 		for _, setting := range settings[s.name] {
 			t.Run(setting, func(t *testing.T) {
 				t.Parallel()
-				store := s.migrated(t, s.open(t, with(s.create(t), setting)))
-				storetest.Run(t, func(*testing.T) codegrant.TokenStore { return store })
+				test(t, s.migrated(t, s.open(t, with(s.create(t), setting))))
 			})
 		}
+	})
+}
+
+func TestStoreKeepsTheContractWithOtherConnectionSettings(t *testing.T) {
+	t.Parallel()
+	onEachSetting(t, func(t *testing.T, store *sqlstore.Store) {
+		storetest.Run(t, func(*testing.T) codegrant.TokenStore { return store })
+	})
+}
+
+func TestStoreKeepsTheContractOfPaymentsWithOtherConnectionSettings(t *testing.T) {
+	t.Parallel()
+	onEachSetting(t, func(t *testing.T, store *sqlstore.Store) {
+		storetest.RunPayments(t, func(*testing.T) codegrant.PaymentStore { return store })
 	})
 }
 

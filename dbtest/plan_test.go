@@ -13,21 +13,31 @@ import (
 	"github.com/codegrant/codegrant"
 )
 
-// fill inserts 20,000 settled records, and returns when the planner knows.
+// fill inserts 20,000 settled records of both kinds, and returns when the
+// planner knows.
 func fill(t *testing.T, s server, db *sql.DB) {
 	t.Helper()
 	const (
 		columns = `INSERT INTO codegrant_tokens (id, account_id, user_id, wallet, status, handled, revision, token_value,
 			fingerprint, bind_reference, auth_url, auth_state, return_to, login_id, ended_by, created_at, updated_at) `
-		rest = `'A1', u, 'BOOST', 3, 3, 1, '', f, '', '', '', '', '', '', 1000 + n, 1000 + n FROM `
+		rest     = `'A1', u, 'BOOST', 3, 3, 1, '', f, '', '', '', '', '', '', 1000 + n, 1000 + n FROM `
+		payments = `INSERT INTO codegrant_payments (id, account_id, order_id, user_id, token_id, wallet, attempt, outcome,
+			amount_minor, currency, revision, created_at, updated_at, record) `
+		paid = `'A1', o, 'ann', 'REQ-1', 'BOOST', 1, 'succeeded', n, 'MYR', 1, 1000 + n, 1000 + n, '{}' FROM `
 	)
 	statements := map[string][]string{
 		"SQLite": {columns + `SELECT 'REQ-' || n, ` + rest + `(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c
-			WHERE n < 20000) SELECT n, 'user-' || (n / 2) AS u, 'print-' || n AS f FROM c)`, "ANALYZE"},
+			WHERE n < 20000) SELECT n, 'user-' || (n / 2) AS u, 'print-' || n AS f FROM c)`,
+			payments + `SELECT 'PAY-' || n, ` + paid + `(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c
+			WHERE n < 20000) SELECT n, 'order-' || n AS o FROM c)`, "ANALYZE"},
 		"PostgreSQL": {columns + `SELECT ('REQ-' || n)::bytea, ` + rest + `(SELECT n, 'user-' || (n / 2) AS u,
-			'print-' || n AS f FROM generate_series(1, 20000) n) s`, "ANALYZE codegrant_tokens"},
+			'print-' || n AS f FROM generate_series(1, 20000) n) s`, "ANALYZE codegrant_tokens",
+			payments + `SELECT ('PAY-' || n)::bytea, ` + paid + `(SELECT n, 'order-' || n AS o
+			FROM generate_series(1, 20000) n) s`, "ANALYZE codegrant_payments"},
 		"MariaDB": {columns + `SELECT CONCAT('REQ-', n), ` + rest + `(SELECT seq AS n, CONCAT('user-', seq DIV 2) AS u,
-			CONCAT('print-', seq) AS f FROM seq_1_to_20000) s`, "ANALYZE TABLE codegrant_tokens"},
+			CONCAT('print-', seq) AS f FROM seq_1_to_20000) s`, "ANALYZE TABLE codegrant_tokens",
+			payments + `SELECT CONCAT('PAY-', n), ` + paid + `(SELECT seq AS n, CONCAT('order-', seq) AS o
+			FROM seq_1_to_20000) s`, "ANALYZE TABLE codegrant_payments"},
 	}
 	for _, statement := range statements[s.name] {
 		_, err := db.ExecContext(t.Context(), statement)
@@ -79,7 +89,10 @@ func TestEveryLookUpIsByAnIndexAndNeedsNoSorting(t *testing.T) {
 			found, byUser := store.ByUser(ctx, "A1", "user-77")
 			require.Len(t, found, 2)
 			_, unsettled := store.Unsettled(ctx, time.Now(), 100)
-			return errors.Join(get, byFingerprint, byUser, unsettled)
+			payments := store.(codegrant.PaymentStore)
+			_, getPayment := payments.GetPayment(ctx, "PAY-77")
+			_, unsettledPayments := payments.UnsettledPayments(ctx, time.Now(), 100)
+			return errors.Join(get, byFingerprint, byUser, unsettled, getPayment, unsettledPayments)
 		}
 		require.NoError(t, lookUp(t.Context(), store))
 		page, err := store.List(t.Context(), "REQ-77", 10)
@@ -87,12 +100,12 @@ func TestEveryLookUpIsByAnIndexAndNeedsNoSorting(t *testing.T) {
 		require.Len(t, page, 10)
 		require.NoError(t, store.InTx(t.Context(), lookUp))
 
-		require.Len(t, recorder.found, 9)
+		require.Len(t, recorder.found, 13)
 		for _, r := range recorder.found {
 			for _, line := range plan(t, s, db, r) {
 				switch s.name {
 				case "SQLite":
-					require.Regexp(t, "^SEARCH codegrant_tokens USING (INDEX|COVERING INDEX)", line["detail"], r.query)
+					require.Regexp(t, "^SEARCH codegrant_(tokens|payments) USING (INDEX|COVERING INDEX)", line["detail"], r.query)
 				case "PostgreSQL":
 					require.NotRegexp(t, "Seq Scan|Sort", line["QUERY PLAN"], r.query)
 				case "MariaDB":

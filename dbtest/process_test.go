@@ -123,20 +123,63 @@ func complete(t *testing.T, s server) []string {
 	return found
 }
 
-const versions = "SELECT version FROM codegrant_migrations"
+const versions = "SELECT version FROM codegrant_migrations ORDER BY version"
+
+// versionOne makes what the first version of this package made, with one
+// record.
+func versionOne(t *testing.T, s server, db *sql.DB) {
+	t.Helper()
+	text, err := fs.ReadFile(sqlstore.Migrations(s.dialect), "000001_tokens.up.sql")
+	require.NoError(t, err)
+	for _, statement := range append(strings.SplitAfter(strings.TrimSpace(string(text)), ";\n"),
+		"CREATE TABLE codegrant_migrations (version INTEGER NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)",
+		"INSERT INTO codegrant_migrations (version, applied_at) VALUES (1, 0)") {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	store := s.store(t, db, sqlstore.Options{AllowPlaintext: true})
+	require.NoError(t, store.Save(t.Context(), token("from-version-1")))
+	_, err = store.GetPayment(t.Context(), "a")
+	require.ErrorIs(t, err, sqlstore.ErrNotMigrated)
+}
+
+// upgraded expects that Migrate has kept what versionOne had, and that payments
+// can be saved.
+func upgraded(t *testing.T, store *sqlstore.Store) {
+	t.Helper()
+	got, err := store.Get(t.Context(), "from-version-1")
+	require.NoError(t, err)
+	require.Equal(t, token("from-version-1"), got)
+	require.NoError(t, store.SavePayment(t.Context(), payment("a")))
+	paid, err := store.GetPayment(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, payment("a"), paid)
+}
+
+// begun returns databases to migrate, by what is in them.
+func begun(t *testing.T, s server) map[string]string {
+	t.Helper()
+	old := s.create(t)
+	versionOne(t, s, s.open(t, old))
+	return map[string]string{"nothing": s.create(t), "version 1": old}
+}
 
 func TestEightProcessesMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s server) {
 		want := complete(t, s)
 		for range 3 {
-			dsn := s.create(t)
-			for _, process := range start(t, s, dsn, 8) {
-				require.NoError(t, process.Wait(), process.Stderr)
+			for from, dsn := range begun(t, s) {
+				for _, process := range start(t, s, dsn, 8) {
+					require.NoError(t, process.Wait(), process.Stderr)
+				}
+				db := s.open(t, dsn)
+				require.Equal(t, want, schema(t, s, db))
+				require.Equal(t, []string{"1", "2"}, column(t, db, versions))
+				if from == "version 1" {
+					upgraded(t, s.migrated(t, db))
+				}
 			}
-			db := s.open(t, dsn)
-			require.Equal(t, want, schema(t, s, db))
-			require.Equal(t, []string{"1"}, column(t, db, versions))
 		}
 	})
 }
@@ -146,19 +189,23 @@ func TestProcessesThatAreKilledLeaveNothingInTheWay(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		want := complete(t, s)
 		for range 8 {
-			dsn := s.create(t)
-			processes := start(t, s, dsn, 3)
-			for _, process := range processes {
-				time.Sleep(rand.N(15 * time.Millisecond)) // where it is hit is left to chance
-				require.NoError(t, process.Process.Kill())
+			for from, dsn := range begun(t, s) {
+				processes := start(t, s, dsn, 3)
+				for _, process := range processes {
+					time.Sleep(rand.N(15 * time.Millisecond)) // where it is hit is left to chance
+					require.NoError(t, process.Process.Kill())
+				}
+				for _, process := range processes {
+					_ = process.Wait()
+				}
+				db := s.open(t, dsn)
+				store := s.migrated(t, db)
+				require.Equal(t, want, schema(t, s, db))
+				require.Equal(t, []string{"1", "2"}, column(t, db, versions))
+				if from == "version 1" {
+					upgraded(t, store)
+				}
 			}
-			for _, process := range processes {
-				_ = process.Wait()
-			}
-			db := s.open(t, dsn)
-			s.migrated(t, db)
-			require.Equal(t, want, schema(t, s, db))
-			require.Equal(t, []string{"1"}, column(t, db, versions))
 		}
 	})
 }
@@ -169,17 +216,26 @@ func TestMigrateGoesOnAfterAnyStatement(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s server) {
 		want := complete(t, s)
-		text, err := fs.ReadFile(sqlstore.Migrations(s.dialect), "000001_tokens.up.sql")
-		require.NoError(t, err)
-		statements := strings.SplitAfter(strings.TrimSpace(string(text)), ";\n")
-		for done := range len(statements) + 1 {
-			db := s.open(t, s.create(t))
-			for _, statement := range statements[:done] {
-				_, err := db.ExecContext(t.Context(), statement)
-				require.NoError(t, err)
+		for _, from := range []string{"nothing", "version 1"} {
+			name := map[string]string{"nothing": "000001_tokens.up.sql", "version 1": "000002_payments.up.sql"}[from]
+			text, err := fs.ReadFile(sqlstore.Migrations(s.dialect), name)
+			require.NoError(t, err)
+			statements := strings.SplitAfter(strings.TrimSpace(string(text)), ";\n")
+			for done := range len(statements) + 1 {
+				db := s.open(t, s.create(t))
+				if from == "version 1" {
+					versionOne(t, s, db)
+				}
+				for _, statement := range statements[:done] {
+					_, err := db.ExecContext(t.Context(), statement)
+					require.NoError(t, err)
+				}
+				store := s.migrated(t, db)
+				require.Equal(t, want, schema(t, s, db))
+				if from == "version 1" {
+					upgraded(t, store)
+				}
 			}
-			s.migrated(t, db)
-			require.Equal(t, want, schema(t, s, db))
 		}
 	})
 }

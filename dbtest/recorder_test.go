@@ -57,7 +57,7 @@ func (c recordingConn) ExecContext(ctx context.Context, query string, args []dri
 }
 
 func (c recordingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if strings.HasPrefix(query, "SELECT id, ") {
+	if strings.HasPrefix(query, "SELECT id, ") || strings.HasPrefix(query, "SELECT record ") {
 		values := make([]any, len(args))
 		for i, arg := range args {
 			values[i] = arg.Value

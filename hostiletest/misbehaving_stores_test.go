@@ -189,7 +189,8 @@ func TestStoresThatMisbehaveOnce(t *testing.T) {
 					{ID: "BOBS", UserID: "bob", Value: codegrant.NewSecret(userToken(1)), Fingerprint: codegrant.Fingerprint(codegrant.NewSecret(userToken(1)))},
 					{ID: "OTHER", UserID: "ann", Value: codegrant.NewSecret(userToken(2)), Fingerprint: codegrant.Fingerprint(codegrant.NewSecret(userToken(2)))},
 				} {
-					other.AccountID, other.Wallet, other.Revision = gatewaytest.DefaultAccountID, codegrant.GCash, 1
+					// Of a wallet that the new sign-up does not concern.
+					other.AccountID, other.Wallet, other.Revision = gatewaytest.DefaultAccountID, codegrant.DANA, 1
 					other.Status, other.Handled = codegrant.StatusActive, codegrant.StatusActive
 					require.NoError(t, honest.Save(t.Context(), other))
 				}

@@ -19,3 +19,14 @@ func TestStoreThatCasesShare(t *testing.T) {
 	shared := memstore.New()
 	storetest.Run(t, func(*testing.T) codegrant.TokenStore { return shared })
 }
+
+func TestPayments(t *testing.T) {
+	t.Parallel()
+	storetest.RunPayments(t, func(*testing.T) codegrant.PaymentStore { return memstore.New() })
+}
+
+func TestPaymentsThatCasesShare(t *testing.T) {
+	t.Parallel()
+	shared := memstore.New()
+	storetest.RunPayments(t, func(*testing.T) codegrant.PaymentStore { return shared })
+}

@@ -3,11 +3,13 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/seal"
 	"github.com/codegrant/codegrant/sqlstore"
 )
 
@@ -35,6 +37,51 @@ func ExampleNew() {
 	// Output:
 	// <nil>
 	// codegrant: conflict
+}
+
+// The tokens are sealed. A payment's record holds no credential, so it goes to
+// the store beneath the seal, and can be queried. Both may be saved in one
+// transaction.
+func ExampleStore_payments() {
+	ctx := context.Background()
+	db, err := sql.Open("sqlite", "file:paid?mode=memory&cache=shared&_pragma=busy_timeout(5000)")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = db.Close() }()
+	plain, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
+	if err != nil {
+		panic(err)
+	}
+	if err := plain.Migrate(ctx); err != nil {
+		panic(err)
+	}
+	keys, err := seal.ParseKeyring("k1:" + base64.StdEncoding.EncodeToString([]byte("a key for tests, and for nothing")))
+	if err != nil {
+		panic(err)
+	}
+	sealed, err := seal.New(plain, keys)
+	if err != nil {
+		panic(err)
+	}
+	config := codegrant.Config{Store: sealed, Payments: plain} // and the rest
+
+	// This is what the kit does before it sends a charge.
+	attempt := codegrant.Payment{
+		ID: "9f86d081", OrderID: "order-1", UserID: "ann", TokenID: "REQ-1", Attempt: 1,
+		Amount: codegrant.Amount{Minor: 9900, Currency: "PHP"}, Revision: 1,
+	}
+	fmt.Println(config.Payments.SavePayment(ctx, attempt))
+
+	var minor int64
+	const asked = "SELECT SUM(amount_minor) FROM codegrant_payments WHERE user_id = 'ann' AND currency = 'PHP'"
+	if err := db.QueryRowContext(ctx, asked).Scan(&minor); err != nil {
+		panic(err)
+	}
+	fmt.Println(codegrant.Amount{Minor: minor, Currency: "PHP"})
+	// Output:
+	// <nil>
+	// 99.00 PHP
 }
 
 // A shop gives a voucher for signing up, and exactly one, however often the

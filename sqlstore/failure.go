@@ -60,7 +60,7 @@ func (d Dialect) describe(err error) string {
 	}
 	for _, known := range []error{
 		context.Canceled, context.DeadlineExceeded, sql.ErrTxDone, sql.ErrConnDone, driver.ErrBadConn,
-		io.ErrUnexpectedEOF, io.EOF,
+		io.ErrUnexpectedEOF, io.EOF, errNoRecord,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -17,10 +17,11 @@ import (
 var migrations embed.FS
 
 // Migrations returns the migrations of a dialect for those who run them with a
-// tool: plain SQL files named 000001_tokens.up.sql, which goose and
-// golang-migrate both read, each statement ending a line with a semicolon.
+// tool: plain SQL files with names such as 000001_tokens.up.sql, which goose
+// and golang-migrate both read, each statement ending a line with a semicolon.
 // They have the default prefix; for another one replace "codegrant_" in the
-// text. There is no way down: dropping the table drops the users' tokens.
+// text. There is no way down: dropping a table drops the users' tokens, or what
+// is known of their payments.
 //
 // The tool then keeps its own record of versions. [Store.Migrate] may still be
 // called later: it does nothing twice. For an unknown dialect the file system

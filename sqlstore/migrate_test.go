@@ -49,7 +49,7 @@ func TestMigrateMakesEveryLookUpUseAnIndex(t *testing.T) {
 	direct := open(t, dsn)
 	newStore(t, direct)
 	db, _ := openFaulty(t, dsn, func(query string) error {
-		if strings.HasPrefix(query, "SELECT id, ") {
+		if strings.HasPrefix(query, "SELECT id, ") || strings.HasPrefix(query, "SELECT record ") {
 			args := make([]any, strings.Count(query, "?"))
 			for i := range args {
 				args[i] = "1"
@@ -71,12 +71,18 @@ func TestMigrateMakesEveryLookUpUseAnIndex(t *testing.T) {
 	require.NoError(t, err)
 	_, err = store.List(ctx, "", 10)
 	require.NoError(t, err)
+	_, err = store.GetPayment(ctx, "a")
+	require.ErrorIs(t, err, codegrant.ErrNotFound)
+	_, err = store.UnsettledPayments(ctx, created, 10)
+	require.NoError(t, err)
 	require.Equal(t, []string{
 		"SEARCH codegrant_tokens USING INDEX sqlite_autoindex_codegrant_tokens_1 (id=?)",
 		"SEARCH codegrant_tokens USING INDEX codegrant_tokens_by_fingerprint (fingerprint=?)",
 		"SEARCH codegrant_tokens USING INDEX codegrant_tokens_by_user (account_id=? AND user_id=?)",
 		"SEARCH codegrant_tokens USING INDEX codegrant_tokens_unsettled (unsettled_since>? AND unsettled_since<?)",
 		"SEARCH codegrant_tokens USING INDEX sqlite_autoindex_codegrant_tokens_1 (id>?)",
+		"SEARCH codegrant_payments USING INDEX sqlite_autoindex_codegrant_payments_1 (id=?)",
+		"SEARCH codegrant_payments USING INDEX codegrant_payments_unsettled (unsettled_since>? AND unsettled_since<?)",
 	}, plans, "no SCAN and no temporary B-tree for the order")
 }
 
@@ -92,7 +98,7 @@ func TestMigrateMayRunAnyNumberOfTimes(t *testing.T) {
 	require.Equal(t, before, schema(t, db))
 	_, err := store.Get(t.Context(), "kept")
 	require.NoError(t, err)
-	require.Equal(t, []string{"1"}, column(t, db, "SELECT version FROM codegrant_migrations"))
+	require.Equal(t, []string{"1", "2"}, column(t, db, "SELECT version FROM codegrant_migrations ORDER BY version"))
 }
 
 func TestMigrateMayRunAtOnce(t *testing.T) {
@@ -121,16 +127,29 @@ func TestMigrateMayRunAtOnce(t *testing.T) {
 	newStore(t, alone)
 	db := open(t, dsn)
 	require.Equal(t, schema(t, alone), schema(t, db))
-	require.Equal(t, []string{"1"}, column(t, db, "SELECT version FROM codegrant_migrations"))
+	require.Equal(t, []string{"1", "2"}, column(t, db, "SELECT version FROM codegrant_migrations ORDER BY version"))
 }
 
 func TestMigrateKilledAtAnyStatementIsFinishedByTheNext(t *testing.T) {
 	t.Parallel()
+	for name, upgrade := range map[string]bool{"from nothing": false, "from version 1": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killedAtAnyStatement(t, upgrade)
+		})
+	}
+}
+
+func killedAtAnyStatement(t *testing.T, upgrade bool) {
+	t.Helper()
 	alone := open(t, file(t))
 	newStore(t, alone)
 	want := schema(t, alone)
 	for n := int64(0); ; n++ {
 		dsn := file(t)
+		if upgrade {
+			versionOne(t, open(t, dsn))
+		}
 		var f *faulty
 		db, f := openFaulty(t, dsn, func(string) error {
 			if f.statements.Load() >= n {
@@ -141,27 +160,74 @@ func TestMigrateKilledAtAnyStatementIsFinishedByTheNext(t *testing.T) {
 		store, err := sqlstore.New(db, sqlstore.SQLite, quiet())
 		require.NoError(t, err)
 		err = store.Migrate(t.Context())
-		again := open(t, dsn)
-		newStore(t, again)
-		require.Equal(t, want, schema(t, again), "after %d statements", n)
+		after := open(t, dsn)
+		again := newStore(t, after)
+		require.Equal(t, want, schema(t, after), "after %d statements", n)
+		if upgrade {
+			_, err := again.Get(t.Context(), "from-version-1")
+			require.NoError(t, err)
+		}
 		if err == nil {
-			require.Greater(t, n, int64(6), "the statements were not counted")
+			require.Greater(t, n, int64(3), "the statements were not counted")
 			return
 		}
 		require.ErrorIs(t, err, errKilled)
 	}
 }
 
+// versionOne makes the tables that the first version of this package made,
+// with one record.
+func versionOne(t *testing.T, db *sql.DB) {
+	t.Helper()
+	text, err := fs.ReadFile(sqlstore.Migrations(sqlstore.SQLite), "000001_tokens.up.sql")
+	require.NoError(t, err)
+	for _, statement := range []string{
+		string(text),
+		"CREATE TABLE codegrant_migrations (version INTEGER NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)",
+		"INSERT INTO codegrant_migrations (version, applied_at) VALUES (1, 0)",
+	} {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	store, err := sqlstore.New(db, sqlstore.SQLite, quiet())
+	require.NoError(t, err)
+	require.NoError(t, store.Save(t.Context(), token("from-version-1")))
+}
+
+// A process that was updated but has not migrated yet goes on with tokens, and
+// says why it has no payments.
+func TestVersionOneServesTokensAndIsMigratedWithItsData(t *testing.T) {
+	t.Parallel()
+	db := open(t, file(t))
+	versionOne(t, db)
+	store, err := sqlstore.New(db, sqlstore.SQLite, quiet())
+	require.NoError(t, err)
+	before, err := store.Get(t.Context(), "from-version-1")
+	require.NoError(t, err)
+	_, err = store.GetPayment(t.Context(), "a")
+	require.ErrorIs(t, err, sqlstore.ErrNotMigrated)
+	require.ErrorIs(t, store.SavePayment(t.Context(), payment("a")), sqlstore.ErrNotMigrated)
+	_, err = store.UnsettledPayments(t.Context(), created, 10)
+	require.ErrorIs(t, err, sqlstore.ErrNotMigrated)
+
+	require.NoError(t, store.Migrate(t.Context()))
+	after, err := store.Get(t.Context(), "from-version-1")
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	require.NoError(t, store.SavePayment(t.Context(), payment("a")))
+	require.Equal(t, []string{"1", "2"}, column(t, db, "SELECT version FROM codegrant_migrations ORDER BY version"))
+}
+
 func TestMigrateRefusesANewerSchemaAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	db := open(t, file(t))
 	store := newStore(t, db)
-	_, err := db.ExecContext(t.Context(), "INSERT INTO codegrant_migrations (version, applied_at) VALUES (2, 0)")
+	_, err := db.ExecContext(t.Context(), "INSERT INTO codegrant_migrations (version, applied_at) VALUES (3, 0)")
 	require.NoError(t, err)
 	before := schema(t, db)
 	err = store.Migrate(t.Context())
 	require.ErrorIs(t, err, sqlstore.ErrSchemaTooNew)
-	require.ErrorContains(t, err, "the database has version 2, this package knows 1")
+	require.ErrorContains(t, err, "the database has version 3, this package knows 2")
 	require.Equal(t, before, schema(t, db))
 	require.NoError(t, store.Save(t.Context(), token("old-process")), "a process that is still running goes on")
 }
@@ -261,14 +327,21 @@ func TestMigrationsAreForGooseAndGolangMigrate(t *testing.T) {
 func TestTheExportedMigrationsAreEnough(t *testing.T) {
 	t.Parallel()
 	db := open(t, file(t))
-	text, err := fs.ReadFile(sqlstore.Migrations(sqlstore.SQLite), "000001_tokens.up.sql")
+	names, err := fs.Glob(sqlstore.Migrations(sqlstore.SQLite), "*")
 	require.NoError(t, err)
-	_, err = db.ExecContext(t.Context(), string(text))
-	require.NoError(t, err)
+	for _, name := range names {
+		text, err := fs.ReadFile(sqlstore.Migrations(sqlstore.SQLite), name)
+		require.NoError(t, err)
+		_, err = db.ExecContext(t.Context(), string(text))
+		require.NoError(t, err)
+	}
 	store, err := sqlstore.New(db, sqlstore.SQLite, quiet())
 	require.NoError(t, err)
 	require.NoError(t, store.Save(t.Context(), token("a")))
+	require.NoError(t, store.SavePayment(t.Context(), payment("a")))
 	require.NoError(t, store.Migrate(t.Context()))
 	_, err = store.Get(t.Context(), "a")
+	require.NoError(t, err)
+	_, err = store.GetPayment(t.Context(), "a")
 	require.NoError(t, err)
 }

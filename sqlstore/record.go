@@ -21,12 +21,27 @@ const (
 	maxText = 1<<16 - 1
 )
 
+// column is a text and the room that it has.
+type column struct {
+	name, value string
+	most        int
+}
+
+func checkColumns(op string, columns []column) error {
+	for _, c := range columns {
+		if len(c.value) > c.most {
+			return fmt.Errorf("sqlstore: %s: %s is longer than %d bytes", op, c.name, c.most)
+		}
+		if !utf8.ValidString(c.value) || strings.Contains(c.value, "\x00") {
+			return fmt.Errorf("sqlstore: %s: %s is not valid UTF-8 without NUL", op, c.name)
+		}
+	}
+	return nil
+}
+
 // check refuses what could not be stored exactly, or not safely.
 func (s *Store) check(t codegrant.Token) error {
-	for _, field := range []struct {
-		name, value string
-		most        int
-	}{
+	err := checkColumns("save", []column{
 		{"ID", t.ID, maxKey},
 		{"AccountID", t.AccountID, maxKey},
 		{"UserID", t.UserID, maxUser},
@@ -39,13 +54,9 @@ func (s *Store) check(t codegrant.Token) error {
 		{"ReturnTo", t.ReturnTo, maxText},
 		{"LoginID", t.LoginID.Reveal(), maxText},
 		{"EndedBy", string(t.EndedBy), maxKey},
-	} {
-		if len(field.value) > field.most {
-			return fmt.Errorf("sqlstore: save: %s is longer than %d bytes", field.name, field.most)
-		}
-		if !utf8.ValidString(field.value) || strings.Contains(field.value, "\x00") {
-			return fmt.Errorf("sqlstore: save: %s is not valid UTF-8 without NUL", field.name)
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if s.plain {
 		return nil

@@ -1,16 +1,18 @@
-// Package sqlstore keeps tokens in SQLite, PostgreSQL or MySQL through
-// database/sql. It imports no driver: bring your own.
+// Package sqlstore keeps tokens and payments in SQLite, PostgreSQL or MySQL
+// through database/sql. It imports no driver: bring your own.
 //
 // A change that was reported as saved is kept, as durably as the database is
 // set up to keep it; a database that is set weaker than full is named in the
 // log. What a hook writes through [Tx] is kept together with the token's
-// change, or neither is.
+// change, or neither is; the same goes for a payment's, where Config.Payments
+// is a [Store].
 //
 // # Secrets
 //
 // A store refuses to save a token value, a reference or a login id in the
 // clear ([ErrPlaintext]): wrap it with package seal, or say AllowPlaintext.
-// Values are bound as parameters, and an error's text carries the database's
+// A payment's record holds no credential: Config.Payments is the store itself,
+// without a seal around it. Values are bound as parameters, and an error's text carries the database's
 // code but never the database's words, which may repeat values.
 //
 // # Schema
@@ -78,8 +80,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Store is a [codegrant.TokenStore], a [codegrant.TxStore] and a
-// [codegrant.ListStore]. It is safe for concurrent use and needs no closing;
+// Store is a [codegrant.TokenStore], a [codegrant.TxStore], a
+// [codegrant.ListStore] and a [codegrant.PaymentStore]. It is safe for concurrent use and needs no closing;
 // the *sql.DB stays the caller's.
 //
 // Called with the context that [Store.InTx] gives, its methods take part in
@@ -99,8 +101,10 @@ type Store struct {
 }
 
 var (
-	_ codegrant.TxStore   = (*Store)(nil)
-	_ codegrant.ListStore = (*Store)(nil)
+	_ codegrant.TxStore      = (*Store)(nil)
+	_ codegrant.ListStore    = (*Store)(nil)
+	_ codegrant.PaymentStore = (*Store)(nil)
+	_ codegrant.PaymentStore = inTx{}
 )
 
 // New returns a store on db. It does not touch the database. The error is a

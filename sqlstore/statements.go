@@ -30,6 +30,17 @@ const (
 		"ORDER BY unsettled_since, id LIMIT ?"
 	listTokens = selectTokens + "WHERE id > ? ORDER BY id LIMIT ?"
 
+	// paymentFields is every column but the key, in the order of
+	// [paymentFieldsOf]. Only the last one is read back.
+	paymentFields = "account_id, order_id, user_id, token_id, wallet, attempt, outcome, amount_minor, currency, " +
+		"revision, unsettled_since, created_at, updated_at, record"
+
+	selectPayments = "SELECT record FROM codegrant_payments "
+
+	getPayment        = selectPayments + "WHERE id = ?"
+	unsettledPayments = selectPayments + "WHERE unsettled_since IS NOT NULL AND unsettled_since <= ? " +
+		"ORDER BY unsettled_since, id LIMIT ?"
+
 	insertVersion = "INSERT INTO codegrant_migrations (version, applied_at) VALUES (?, ?)"
 	schemaVersion = "SELECT COALESCE(MAX(version), 0) FROM codegrant_migrations"
 	createVersion = "CREATE TABLE IF NOT EXISTS codegrant_migrations " +
@@ -66,14 +77,20 @@ const defaultPrefix = "codegrant_"
 
 // statements are the SQL texts of one store.
 type statements struct {
-	insert, update                               string
+	tokens, payments                             writes
 	get, byFingerprint, byUser, unsettled, list  string
 	getLocked, byFingerprintLocked, byUserLocked string
+	getPayment, getPaymentLocked                 string
+	unsettledPayments                            string
 	begun                                        string // first in a transaction; may be empty
 	releaseGuard                                 string // before its first save; may be empty
 	durability                                   string
 	createVersion, insertVersion, schemaVersion  string
 }
+
+// writes are the two statements that save a record. Both take the fields and
+// the id; the update also the revision that it replaces.
+type writes struct{ insert, update string }
 
 func newStatements(d Dialect, prefix string) statements {
 	locked, begun, release, durability := forUpdate, "", "", durabilityPostgreSQL
@@ -85,12 +102,6 @@ func newStatements(d Dialect, prefix string) statements {
 		begun, release, durability = setGuard, releaseGuard, durabilityMySQL
 		onConflict = func(string) string { return "" }
 	}
-	// Both take the fields and the id; the update also the revision that it
-	// replaces.
-	insert := "INSERT INTO codegrant_tokens (" + fields + ", id) VALUES (" +
-		strings.Repeat("?, ", strings.Count(fields, ",")+1) + "?)" + onConflict("id")
-	update := "UPDATE codegrant_tokens SET " + strings.ReplaceAll(fields, ",", " = ?,") + " = ? " +
-		"WHERE id = ? AND revision = ?"
 	adapt := func(text string) string {
 		text = withPrefix(text, prefix)
 		if d == PostgreSQL {
@@ -98,12 +109,23 @@ func newStatements(d Dialect, prefix string) statements {
 		}
 		return text
 	}
+	into := func(table, fields string) writes {
+		return writes{
+			insert: adapt("INSERT INTO " + table + " (" + fields + ", id) VALUES (" +
+				strings.Repeat("?, ", strings.Count(fields, ",")+1) + "?)" + onConflict("id")),
+			update: adapt("UPDATE " + table + " SET " + strings.ReplaceAll(fields, ",", " = ?,") + " = ? " +
+				"WHERE id = ? AND revision = ?"),
+		}
+	}
 	return statements{
-		insert: adapt(insert), update: adapt(update),
+		tokens: into("codegrant_tokens", fields), payments: into("codegrant_payments", paymentFields),
 		get: adapt(getToken), byFingerprint: adapt(byFingerprint), byUser: adapt(byUser),
 		unsettled: adapt(unsettled), list: adapt(listTokens),
 		getLocked: adapt(getToken + locked), byFingerprintLocked: adapt(byFingerprint + locked),
-		byUserLocked: adapt(byUser + locked), begun: adapt(begun), releaseGuard: adapt(release),
+		byUserLocked: adapt(byUser + locked),
+		getPayment:   adapt(getPayment), getPaymentLocked: adapt(getPayment + locked),
+		unsettledPayments: adapt(unsettledPayments),
+		begun:             adapt(begun), releaseGuard: adapt(release),
 		durability:    durability,
 		createVersion: adapt(createVersion), insertVersion: adapt(insertVersion + onConflict("version")),
 		schemaVersion: adapt(schemaVersion),

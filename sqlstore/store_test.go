@@ -45,9 +45,9 @@ func newStore(t *testing.T, db *sql.DB) *sqlstore.Store {
 	return store
 }
 
-func TestStoreKeepsTheContract(t *testing.T) {
-	t.Parallel()
-	for name, setup := range map[string]func(t *testing.T) *sql.DB{
+// connections are ways to open a database of SQLite.
+func connections() map[string]func(t *testing.T) *sql.DB {
+	return map[string]func(t *testing.T) *sql.DB{
 		"write-ahead log, many connections, no busy timeout": func(t *testing.T) *sql.DB { return open(t, file(t)) },
 		"rollback journal, busy timeout": func(t *testing.T) *sql.DB {
 			return open(t, "file:"+filepath.Join(t.TempDir(), "tokens.db")+
@@ -58,10 +58,25 @@ func TestStoreKeepsTheContract(t *testing.T) {
 			db.SetMaxOpenConns(1)
 			return db
 		},
-	} {
+	}
+}
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	for name, setup := range connections() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T) codegrant.TokenStore { return newStore(t, setup(t)) })
+		})
+	}
+}
+
+func TestStoreKeepsTheContractOfPayments(t *testing.T) {
+	t.Parallel()
+	for name, setup := range connections() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.RunPayments(t, func(t *testing.T) codegrant.PaymentStore { return newStore(t, setup(t)) })
 		})
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Tx returns the transaction that ctx belongs to, for a hook's own statements:
-// they commit or roll back with the token. The second result is false outside
+// they commit or roll back with the token, or the payment. The second result is false outside
 // of [Store.InTx].
 //
 // Return the error of every statement: one that is passed over may have ended
@@ -40,7 +40,7 @@ type transaction struct {
 
 // whole makes sure, before the first save, that what came before it is still
 // there to commit.
-func (t *transaction) whole(ctx context.Context) error {
+func (t *transaction) whole(ctx context.Context, op string) error {
 	t.mu.Lock()
 	done := t.released || t.store.sql.releaseGuard == ""
 	t.released = true
@@ -48,7 +48,7 @@ func (t *transaction) whole(ctx context.Context) error {
 	if done {
 		return nil
 	}
-	return t.run(ctx, "save", func(db querier) error {
+	return t.run(ctx, op, func(db querier) error {
 		_, err := db.ExecContext(ctx, t.store.sql.releaseGuard)
 		return err
 	})
@@ -90,7 +90,7 @@ func (t *transaction) doom(err error) error {
 
 // InTx implements [codegrant.TxStore]. [Tx] gives fn the *sql.Tx.
 //
-// Get, ByFingerprint and ByUser lock the records that they return until the end
+// Get, ByFingerprint, ByUser and GetPayment lock the records that they return until the end
 // (on SQLite: everything, from the beginning), so a hook that waits for
 // somebody else makes others wait, and a hook that writes to the store with a
 // context from outside waits for itself until that context ends. The isolation is READ COMMITTED on MySQL,
@@ -196,4 +196,16 @@ func (x inTx) ByUser(ctx context.Context, accountID, userID string) ([]codegrant
 
 func (x inTx) Unsettled(ctx context.Context, olderThan time.Time, limit int) ([]codegrant.Token, error) {
 	return x.store.Unsettled(x.in(ctx), olderThan, limit)
+}
+
+func (x inTx) GetPayment(ctx context.Context, id string) (codegrant.Payment, error) {
+	return x.store.GetPayment(x.in(ctx), id)
+}
+
+func (x inTx) SavePayment(ctx context.Context, p codegrant.Payment) error {
+	return x.store.SavePayment(x.in(ctx), p)
+}
+
+func (x inTx) UnsettledPayments(ctx context.Context, olderThan time.Time, limit int) ([]codegrant.Payment, error) {
+	return x.store.UnsettledPayments(x.in(ctx), olderThan, limit)
 }

@@ -27,13 +27,18 @@ func orEpoch(at time.Time) time.Time {
 // meetAt lets two saves of one revision meet between the check and the write,
 // so that both have passed the check. Later ones pass.
 func meetAt(revision int64) func(codegrant.Token) {
+	meet := meeting(revision)
+	return func(t codegrant.Token) { meet(t.Revision) }
+}
+
+func meeting(at int64) func(revision int64) {
 	var (
 		mu     sync.Mutex
 		inside int
 		met    = make(chan struct{})
 	)
-	return func(t codegrant.Token) {
-		if t.Revision != revision {
+	return func(revision int64) {
+		if revision != at {
 			return
 		}
 		mu.Lock()

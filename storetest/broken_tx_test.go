@@ -23,8 +23,8 @@ func odd(inTx func(o optimist, ctx context.Context, fn txFunc) error) func() cod
 	return func() codegrant.TokenStore { return oddTx{newOptimist(), inTx} }
 }
 
-func brokenTxStores() []brokenStore {
-	return []brokenStore{
+func brokenTxStores() []brokenStore[codegrant.TokenStore] {
+	return []brokenStore[codegrant.TokenStore]{
 		{name: "InTx commits on an error", among: []string{
 			"an error rolls back an insert",
 			"an error rolls back an update",

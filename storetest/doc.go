@@ -1,5 +1,5 @@
 // Package storetest is the conformance suite for authors of a
-// [codegrant.TokenStore]. A store that passes it keeps the contract as far as
+// [codegrant.TokenStore] or a [codegrant.PaymentStore]. A store that passes it keeps the contract as far as
 // a test can tell. A test of your own runs it in three lines:
 //
 //	func TestStore(t *testing.T) {
@@ -9,7 +9,8 @@
 // Every case is a sub-test that is named after what it expects. A failure
 // quotes the sentence of the contract that was broken and says what was seen.
 // A store that is also a [codegrant.TxStore] or a [codegrant.ListStore] is
-// tried as one; otherwise those cases are skipped. Run it with -race.
+// tried as one; otherwise those cases are skipped. Run it with -race. What is
+// said here of [Run] and tokens goes for [RunPayments] and payments.
 //
 // # Databases
 //
@@ -20,6 +21,7 @@
 // The records stay behind, but none of them stays unsettled. Do not point it
 // at a database that anybody needs.
 //
-// The suite saves some 3,000 records, most of them in one case. It waits only
-// for a transaction that holds up another one, under half a second each time.
+// Run saves some 3,000 records, most of them in one case, and RunPayments some
+// 1,500. They wait only for a transaction that holds up another one, under half
+// a second each time.
 package storetest

@@ -94,10 +94,10 @@ func (c *trial) inOrder(list func([]codegrant.Token) []codegrant.Token, names ..
 	c.sameRecords("the look-up", list(all), all...)
 }
 
-// shuffled is neither the order of tokens nor its reverse.
-func shuffled(tokens []codegrant.Token) []codegrant.Token {
-	middle := len(tokens) / 2
-	mixed := slices.Concat(tokens[middle:], tokens[:middle])
+// shuffled is neither the order of records nor its reverse.
+func shuffled[R any](records []R) []R {
+	middle := len(records) / 2
+	mixed := slices.Concat(records[middle:], records[:middle])
 	mixed[0], mixed[1] = mixed[1], mixed[0]
 	return mixed
 }

@@ -41,4 +41,14 @@ const (
 	txErrors = "InTx returns fn's error as it is, and ErrConflict when the transaction lost to another one " +
 		"and may be tried again: nothing of it was kept then."
 	txOnce = "fn is called at most once."
+
+	paymentsLike = "It holds no rules of the product and is like TokenStore in everything that is not said here."
+	paymentFinds = "GetPayment returns the record with this id, or ErrNotFound."
+	// Of what it demands, the rest is said by saveConflicts and saveIsAtomic.
+	paymentStores = "SavePayment must store p exactly as given if the revision stored for p.ID is p.Revision-1, " +
+		"as TokenStore demands of Save."
+	paymentsUnsettled = "UnsettledPayments returns at most limit records whose UnsettledSince is neither zero " +
+		"nor later than olderThan, by UnsettledSince and then ID, oldest first."
+	paymentsLooked = "It is all that PaymentStore.UnsettledPayments looks at."
+	paymentsInTx   = "Where it is also a TxStore, the store that InTx hands to its function must be a PaymentStore too."
 )

@@ -26,9 +26,14 @@ const timeLimit = 2 * time.Minute
 // database.
 func Run(t *testing.T, newStore func(t *testing.T) codegrant.TokenStore) {
 	t.Helper()
+	run(t, groups(), func(t *testing.T) any { return newStore(t) })
+}
+
+func run(t *testing.T, groups []group, newStore func(t *testing.T) any) {
+	t.Helper()
 	// Parallel sub-tests start when their parent returns, so they get a parent
 	// of their own: Run can wait for them.
-	for _, g := range groups() {
+	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, tc := range g.cases {
 				t.Run(tc.name, func(t *testing.T) {
@@ -88,9 +93,9 @@ func (f failure) String() string {
 
 // check runs the cases with these names, or all of them, one after the other,
 // each on a fresh store, and returns what was broken.
-func check(ctx context.Context, newStore func() codegrant.TokenStore, names ...string) []failure {
+func check[S any](ctx context.Context, cases []testCase, newStore func() S, names ...string) []failure {
 	var broken []failure
-	for _, tc := range allCases() {
+	for _, tc := range cases {
 		if len(names) > 0 && !slices.Contains(names, tc.name) {
 			continue
 		}
@@ -104,8 +109,9 @@ func check(ctx context.Context, newStore func() codegrant.TokenStore, names ...s
 // ended unwinds a case that cannot go on.
 type ended struct{}
 
-// try runs one case on one store. The trial that it returns has ended.
-func (tc testCase) try(ctx context.Context, store codegrant.TokenStore) *trial {
+// try runs one case on one store of whatever kind. The trial that it returns
+// has ended.
+func (tc testCase) try(ctx context.Context, store any) *trial {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	c := newTrial(ctx, store)

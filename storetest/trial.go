@@ -17,25 +17,29 @@ import (
 // leave the case's goroutine, and they use nothing of the trial but ctx and
 // store.
 type trial struct {
-	ctx   context.Context
-	store codegrant.TokenStore
+	ctx      context.Context
+	store    codegrant.TokenStore   // nil for a store of payments alone
+	payments codegrant.PaymentStore // nil for a store of tokens alone
 
 	own   string    // in every id, account, user and value, so that cases can share a database
 	epoch time.Time // an hour long ago, hardly another case's, so that own unsettled records come first
 
-	created []string // ids of records that may be left unsettled
-	seen    []string
-	skipped string
-	lost    bool // an error in seen is ErrConflict
+	created         []string // ids of records that may be left unsettled
+	createdPayments []string // the same of payments
+	seen            []string
+	skipped         string
+	lost            bool // an error in seen is ErrConflict
 }
 
-func newTrial(ctx context.Context, store codegrant.TokenStore) *trial {
+func newTrial(ctx context.Context, store any) *trial {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails
 	hours := int(random[0])<<16 | int(random[1])<<8 | int(random[2])
 	const years = 25 * 365 * 24 // from 1975: databases begin to lose times at 1970 and in 2038
+	tokens, _ := store.(codegrant.TokenStore)
+	payments, _ := store.(codegrant.PaymentStore)
 	return &trial{
-		ctx: ctx, store: store, own: rand.Text()[:16],
+		ctx: ctx, store: tokens, payments: payments, own: rand.Text()[:16],
 		epoch: time.Date(1975, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(hours%years) * time.Hour),
 	}
 }
@@ -62,6 +66,7 @@ func (c *trial) skip(why string) {
 
 // settle leaves none of the case's records for the Unsettled of later cases.
 func (c *trial) settle() {
+	c.settlePayments()
 	for _, id := range c.created {
 		t, err := c.store.Get(c.ctx, id)
 		if err != nil || t.UnsettledSince.IsZero() {

@@ -1,0 +1,105 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/codegrant/codegrant"
+)
+
+// save inserts a record of revision 1, and replaces the revision before any
+// other one. args are those of the insert.
+func (s *Store) save(ctx context.Context, op string, into writes, revision int64, args []any) error {
+	if tx := s.joined(ctx); tx != nil {
+		if err := tx.whole(ctx, op); err != nil {
+			return err
+		}
+	}
+	query := into.insert
+	if revision != 1 {
+		// The revision always changes, so MySQL counts the row whether or not
+		// the connection asks for found rows.
+		query, args = into.update, append(args, revision-1)
+	}
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return s.wrap(ctx, op, err)
+	}
+	defer leave()
+	return s.run(ctx, op, func(db querier) error {
+		result, err := db.ExecContext(ctx, query, args...)
+		if s.dialect == MySQL && s.dialect.classify(err) == duplicate {
+			return codegrant.ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if err == nil && n != 1 {
+			return codegrant.ErrConflict
+		}
+		return err
+	})
+}
+
+// rowsOf returns all rows of a query.
+func rowsOf[R any](ctx context.Context, s *Store, op string, scan func(*sql.Rows) (R, error), query string, args ...any) ([]R, error) {
+	var found []R
+	err := s.run(ctx, op, func(db querier) error {
+		found = nil
+		rows, err := db.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // rows.Err has told already
+		for rows.Next() {
+			r, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			found = append(found, r)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func one[R any](found []R, err error) (R, error) {
+	var none R
+	switch {
+	case err != nil:
+		return none, err
+	case len(found) == 0:
+		return none, codegrant.ErrNotFound
+	}
+	return found[0], nil
+}
+
+func notFound(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("sqlstore: %w", err)
+	}
+	return codegrant.ErrNotFound
+}
+
+// querier is what *sql.DB and *sql.Tx have in common; the standard library has
+// no interface for it.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// run calls f with the transaction of ctx, or else with the database and then
+// again as long as the database says that this is worth while.
+func (s *Store) run(ctx context.Context, op string, f func(querier) error) error {
+	if t := s.joined(ctx); t != nil {
+		return t.run(ctx, op, f)
+	}
+	s.warnOnce(ctx)
+	err := again(ctx, patience, func() error { return f(s.db) }, s.dialect.lost)
+	return s.wrap(ctx, op, err)
+}
