@@ -143,6 +143,7 @@ func requireSafeTarget(t *testing.T, target string) {
 	u, err := url.Parse(target)
 	require.NoError(t, err)
 	require.Nil(t, u.User)
+	require.Equal(t, strings.HasPrefix(target, "/"), u.Hostname() == "", "a path, or an address with a host")
 	if goes := browserGoes(target); !goes.here && !goes.nowhere {
 		require.Equal(t, strings.ToLower(u.Hostname()), goes.host, "another host than Go sees")
 	}
