@@ -74,6 +74,7 @@ func TestNewJudgesEveryPublicURL(t *testing.T) {
 		{"a URL with a broken escape", "https://shop.example/%zz", "is not an absolute URL"},
 		{"a URL with a line end", "https://shop.example/w\n", "is not an absolute URL"},
 		{"plain http outside loopback", "http://shop.example/SENTINEL", "must be https"},
+		{"plain http to a loopback address that no browser takes for one", "http://[::ffff:127.0.0.1]/SENTINEL", "must be https"},
 		{"plain http in a private network", "http://10.0.0.7/SENTINEL", "must be https"},
 		{"plain http on what begins like loopback", "http://127.0.0.1.shop.example/SENTINEL", "must be https"},
 		{"another scheme", "ftp://shop.example/SENTINEL", "must be https"},

@@ -12,7 +12,8 @@ import (
 
 const (
 	maxDepth         = 16  // nested objects and arrays
-	maxObjectMembers = 128 // members of one object; bounds the duplicate check
+	maxObjectMembers = 128 // members of one object
+	fewMembers       = 16  // as many are compared one by one, which no message of the protocol exceeds by much
 )
 
 type jsonKind uint8
@@ -131,7 +132,8 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		p.pos++
 		return nil
 	}
-	var names [maxObjectMembers][]byte
+	var names [fewMembers][]byte // of the first members; more of them go into seen
+	var seen map[string]bool
 	for n := 0; ; n++ {
 		if n == maxObjectMembers {
 			return errors.New("too many members")
@@ -143,12 +145,22 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		if err != nil {
 			return err
 		}
-		for _, earlier := range names[:n] {
+		for _, earlier := range names[:min(n, fewMembers)] {
 			if bytes.Equal(earlier, name) {
 				return errors.New("duplicate member")
 			}
 		}
-		names[n] = name
+		switch {
+		case n < fewMembers:
+			names[n] = name
+		case seen[string(name)]:
+			return errors.New("duplicate member")
+		case seen == nil:
+			seen = make(map[string]bool, maxObjectMembers-fewMembers)
+			fallthrough
+		default:
+			seen[string(name)] = true
+		}
 		p.space()
 		if p.peek() != ':' {
 			return errSyntax

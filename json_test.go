@@ -283,3 +283,23 @@ func TestTextWithControlsIsStillJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"a":{"b":{"c":"1","d":"2"},"e":"3"},"f":"4","g":{"h":"5"}}`, string(biz))
 }
+
+func TestADuplicateIsFoundWhereverItStands(t *testing.T) {
+	t.Parallel()
+	const most = maxObjectMembers
+	for _, twice := range [][2]int{{0, 1}, {0, most - 1}, {14, 15}, {15, 16}, {16, 17}, {0, 16}, {16, most - 1}, {most - 2, most - 1}} {
+		var object []string
+		for i := range most {
+			object = append(object, fmt.Sprintf(`"m%d":%d`, i, i))
+		}
+		text := "{" + strings.Join(object, ",") + "}"
+		_, err := parseDocument([]byte(text))
+		require.NoError(t, err)
+		object[twice[1]] = fmt.Sprintf(`"\u006d%d":0`, twice[0])
+		text = "{" + strings.Join(object, ",") + "}"
+		_, err = parseDocument([]byte(text))
+		require.EqualError(t, err, "duplicate member", "%v", twice)
+		_, err = parseDocument([]byte(`{"nested":[` + text + `]}`))
+		require.EqualError(t, err, "duplicate member", "%v, nested", twice)
+	}
+}

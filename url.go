@@ -1,7 +1,7 @@
 package codegrant
 
 import (
-	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -16,8 +16,9 @@ func isLoopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(host)
+	// Browsers do not take the IPv4-mapped form for this machine.
+	return err == nil && !ip.Is4In6() && ip.IsLoopback()
 }
 
 // publicURLProblem says what is wrong with a URL that the gateway or the
