@@ -118,7 +118,7 @@ func TestNewsAreKeptWithTheTokenOrNotAtAll(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		keys, err := findKeys("", file+".keys", io.Discard)
 		require.NoError(t, err)
-		store, err := db.tokens(t.Context(), keys)
+		store, _, err := db.stores(t.Context(), keys)
 		require.NoError(t, err)
 		token := codegrant.Token{ID: "T", Revision: 1, Status: codegrant.StatusActive, Value: codegrant.NewSecret("v")}
 		crash := errors.New("the process ends here")

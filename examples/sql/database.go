@@ -88,26 +88,27 @@ func connect(dsn, file string) (*database, error) {
 	return nil, errors.New("-dsn is neither postgres://user@host/db nor user:pass@tcp(host)/db") // it may hold a password
 }
 
-// tokens returns the store for the kit: sealed, in tables of its own.
-func (d *database) tokens(ctx context.Context, keys *seal.Keyring) (codegrant.TokenStore, error) {
+// stores returns the stores for the kit, in tables of their own: that of the
+// tokens sealed, and that of the payments, which hold no credential.
+func (d *database) stores(ctx context.Context, keys *seal.Keyring) (codegrant.TokenStore, codegrant.PaymentStore, error) {
 	inner, err := sqlstore.New(d.DB, d.dialect, sqlstore.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := inner.Migrate(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	store, err := seal.New(inner, keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Wrong keys are found out now and not when the first buyer pays.
 	if list, ok := store.(codegrant.ListStore); ok {
 		if _, err := list.List(ctx, "", 10); err != nil {
-			return nil, fmt.Errorf("the keys do not open the tokens in the database: %w", err)
+			return nil, nil, fmt.Errorf("the keys do not open the tokens in the database: %w", err)
 		}
 	}
-	return store, nil
+	return store, inner, nil
 }
 
 // change runs a statement and reports whether it changed a row. Statements are

@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	tokens, err := db.tokens(ctx, keys)
+	tokens, payments, err := db.stores(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -78,6 +78,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		BaseURL:    street.ShopURL,
 		GatewayURL: street.GatewayURL,
 		Store:      tokens,
+		Payments:   payments,
 		Orders:     orders{db},
 		Sessions:   sessions{db},
 		News:       news{db},

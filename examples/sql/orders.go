@@ -78,7 +78,8 @@ func (o orders) Pay(ctx context.Context, id string) error {
 // Decline implements [cornershop.Orders].
 func (o orders) Decline(ctx context.Context, id, note string, reconnect bool) error {
 	_, err := o.db.change(ctx, "UPDATE shop_orders SET state = 'declined', note = ?, "+
-		"reconnect = ?, checking = FALSE, gave_up = FALSE WHERE id = ? AND state = 'waiting'", note, reconnect, id)
+		"reconnect = ?, checking = FALSE, gave_up = FALSE "+
+		"WHERE id = ? AND (state = 'waiting' OR (state = 'declined' AND ?))", note, reconnect, id, reconnect)
 	return err
 }
 

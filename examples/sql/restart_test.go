@@ -30,7 +30,7 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 		oldForm := buyForm(mia.get("/?wallet=GCash"), "notebook")
 		mia.agree(agreed)
 		mug := mia.buy("mug")
-		require.Equal(t, "waiting", mia.order(mug))
+		require.Equal(t, "paid", mia.order(mug), "the answer has told")
 		require.Equal(t, "pending", mia.wallet("Boost"), "agreed, and not yet notified")
 
 		s.kill()
@@ -47,7 +47,7 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 		mia.agree(undecided)
 		mia.wants("active", func() string { return mia.wallet("DANA") })
 		mia.send(s.url+"/orders/refund", url.Values{"order": {tea}})
-		require.Equal(t, "refunding", mia.order(tea))
+		require.Equal(t, "refunded", mia.order(tea), "the answer has told")
 
 		s.interrupt()
 		s.start()

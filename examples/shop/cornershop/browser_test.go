@@ -56,7 +56,7 @@ func newStreet(t *testing.T, cfg gatewaytest.Config) *street {
 // newShop returns a shop that keeps everything in memory.
 func newShop(baseURL, gatewayURL string, store *memstore.Store) (*Shop, error) {
 	return New(Config{
-		BaseURL: baseURL, GatewayURL: gatewayURL, Store: store, Log: slog.New(slog.DiscardHandler),
+		BaseURL: baseURL, GatewayURL: gatewayURL, Store: store, Payments: store, Log: slog.New(slog.DiscardHandler),
 		Orders: NewOrderBook(), Sessions: NewSessionBook(), News: NewNewsBook(),
 	})
 }

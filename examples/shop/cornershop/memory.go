@@ -91,10 +91,14 @@ func (b *OrderBook) Pay(_ context.Context, id string) error {
 
 // Decline implements [Orders].
 func (b *OrderBook) Decline(_ context.Context, id, note string, reconnect bool) error {
+	from := []OrderState{Waiting}
+	if reconnect {
+		from = append(from, Declined)
+	}
 	return b.change(id, func(o *bookedOrder) {
 		o.move(Declined, note)
 		o.Reconnect = reconnect
-	}, Waiting)
+	}, from...)
 }
 
 // Check implements [Orders].

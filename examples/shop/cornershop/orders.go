@@ -66,7 +66,8 @@ type Orders interface {
 	// Pay moves a waiting or declined order to paid: the money arrived, and may
 	// overtake a decline.
 	Pay(ctx context.Context, id string) error
-	// Decline moves a waiting order to declined. It never undoes a payment.
+	// Decline moves a waiting order to declined. It never undoes a payment. That
+	// the wallet must be connected again may come after the decline itself.
 	Decline(ctx context.Context, id, note string, reconnect bool) error
 	// Check sets Checking and Unknown of a waiting or refunding order.
 	Check(ctx context.Context, id string, checking, unknown bool) error

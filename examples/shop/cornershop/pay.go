@@ -73,7 +73,7 @@ func (s *Shop) charge(ctx context.Context, r *http.Request, o Order) {
 	case receipt.Outcome == codegrant.Failed:
 		s.check("decline", s.decline(ctx, o, receipt))
 	}
-	// Succeeded and Pending: the order waits for the payment notification.
+	// Succeeded: onPayment has heard it. Pending: it will.
 }
 
 func (s *Shop) decline(ctx context.Context, o Order, receipt codegrant.Receipt) error {

@@ -39,7 +39,7 @@ func (s *street) restarted() {
 	s.t.Helper()
 	s.shop.Close()
 	next, err := New(Config{
-		BaseURL: s.url, GatewayURL: s.gateway.URL, Log: s.shop.log, Store: s.store,
+		BaseURL: s.url, GatewayURL: s.gateway.URL, Log: s.shop.log, Store: s.store, Payments: s.store,
 		Orders: s.shop.orders, Sessions: s.shop.sessions, News: s.shop.news,
 	})
 	require.NoError(s.t, err)
@@ -50,12 +50,16 @@ func (s *street) restarted() {
 
 func TestUnfinishedOrdersAreTakenUpAfterARestart(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t, gatewaytest.Config{MutePayments: true}) // nothing but the answer to a question tells
+	// Nothing but the answer to a question tells.
+	s := newStreet(t, gatewaytest.Config{MutePayments: true, ProcessingFirst: true})
 	b := s.visit("Mia")
 	b.connect("GCash")
 	charged, refunding := b.buy("tea"), b.buy("mug")
 	processing := b.buy("notebook")
-	require.Equal(t, "waiting", b.order(charged))
+	for _, id := range []string{charged, refunding, processing} {
+		require.Equal(t, "waiting", b.order(id))
+		require.NoError(t, s.gateway.Settle(id))
+	}
 	o, _, err := s.shop.orders.Find(t.Context(), refunding)
 	require.NoError(t, err)
 

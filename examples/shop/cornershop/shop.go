@@ -42,8 +42,10 @@ type Shop struct {
 	news       News
 	pages      pages
 
-	// background is the work that outlives a request, ended by stop.
+	// background is the work that outlives a request, sweeps what goes on for
+	// ever; both are ended by stop.
 	background sync.WaitGroup
+	sweeps     sync.WaitGroup
 	ctx        context.Context
 	stop       context.CancelFunc
 	retryAfter []time.Duration
@@ -101,7 +103,7 @@ func New(cfg Config) (*Shop, error) {
 		return nil, err
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.background.Go(func() { s.check("reconcile", s.kit.Run(s.ctx)) })
+	s.sweeps.Go(func() { s.check("reconcile", s.kit.Run(s.ctx)) })
 	if err := s.resume(); err != nil {
 		s.Close()
 		return nil, err
@@ -141,6 +143,7 @@ func (s *Shop) Routes() http.Handler {
 func (s *Shop) Close() {
 	s.stop()
 	s.background.Wait()
+	s.sweeps.Wait()
 }
 
 // oneHost sends people who typed another name of this machine to the one that
