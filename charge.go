@@ -102,11 +102,7 @@ func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 	if p.Attempt > 1 {
 		receipt, err := k.earlierAttempt(ctx, p, t.ID, request)
 		if errors.Is(err, ErrOutcomeUnknown) {
-			// This attempt was not sent; it is the ones before it that are unknown.
-			err = &UnknownOutcomeError{
-				Op: op, OrderID: p.OrderID, RequestID: request.RequestID, Err: err,
-				resolve: func(ctx context.Context) (Receipt, error) { return k.Charge(ctx, p) },
-			}
+			err = k.unsentCharge(p, request, err)
 		}
 		if receipt.Outcome != "" || err != nil {
 			return receipt, err
@@ -320,6 +316,29 @@ func (k *Kit) unknownCharge(tokenID string, request PayRequest, sent time.Time, 
 	return &UnknownOutcomeError{
 		Op: "charge", OrderID: request.OrderID, RequestID: request.RequestID, Err: err,
 		resolve: func(ctx context.Context) (Receipt, error) { return k.resolveCharge(ctx, tokenID, request, sent) },
+	}
+}
+
+// unsentCharge is for an attempt that was not sent, because it is not known
+// what became of the ones before it.
+func (k *Kit) unsentCharge(p ChargeParams, request PayRequest, err error) error {
+	return &UnknownOutcomeError{
+		Op: "charge", OrderID: p.OrderID, RequestID: request.RequestID, Err: err,
+		resolve: func(ctx context.Context) (Receipt, error) {
+			receipt, err := k.Charge(ctx, p)
+			if !errors.Is(err, ErrNoToken) {
+				return receipt, err
+			}
+			// No token is left to send it with: the outcome is theirs.
+			receipt, err = k.QueryCharge(ctx, p.OrderID)
+			switch {
+			case errors.Is(err, ErrNotFound):
+				return Receipt{Outcome: Failed, OrderID: p.OrderID, RequestID: request.RequestID, Amount: p.Amount}, nil
+			case err != nil:
+				return Receipt{}, k.unsentCharge(p, request, err)
+			}
+			return receipt, nil
+		},
 	}
 }
 

@@ -472,3 +472,29 @@ func TestAnEarlierErrorDoesNotDenyALaterRequest(t *testing.T) {
 		require.Equal(t, codegrant.Succeeded, receipt.Outcome)
 	})
 }
+
+func TestAnAttemptThatWasNotSentResolvesWithoutAToken(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.FailFirst = true }))
+	s.connect(t, "ann")
+	params := chargeParams("ann", "order-1")
+	first, err := s.Charge(t.Context(), params)
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Failed, first.Outcome)
+	params.Attempt = 2
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPayQuery, Kind: gatewaytest.Tampered})
+	_, err = s.Charge(t.Context(), params)
+	var unknown *codegrant.UnknownOutcomeError
+	require.ErrorAs(t, err, &unknown)
+	_, err = s.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann"})
+	require.NoError(t, err)
+
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPayQuery, Kind: gatewaytest.ResetBefore})
+	_, err = unknown.Resolve(t.Context())
+	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown, "still nothing is known")
+	require.ErrorAs(t, err, &unknown)
+	receipt, err := unknown.Resolve(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Failed, receipt.Outcome)
+	require.Empty(t, s.succeeded())
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/codegrant/codegrant"
 	"github.com/codegrant/codegrant/gatewaytest"
@@ -82,7 +83,11 @@ func (w *world) charge(p *payment, resolve bool) {
 		if chargeable && w.whole() {
 			w.fail("order %s: the user's token was not found: %v", params.OrderID, err)
 		}
-	case errors.Is(err, codegrant.ErrConflict) && params.Attempt > 1: // the attempt before it is to be repeated
+	case errors.Is(err, codegrant.ErrConflict) && params.Attempt > 1:
+		// The attempt before it, which failed, is to be repeated.
+		if resolve {
+			p.params.Attempt, p.receipt, p.unknown, p.resolve = params.Attempt-1, codegrant.Receipt{Outcome: codegrant.Failed}, false, nil
+		}
 	case w.whole():
 		w.fail("order %s: %v", params.OrderID, err)
 	}
@@ -162,6 +167,10 @@ func (w *world) settleCharges() {
 			}
 		}
 		if p.unknown {
+			w.charge(p, true)
+		}
+		if p.unknown { // its token ended only now: until then other calls could send it
+			w.now = w.now.Add(10 * time.Minute)
 			w.charge(p, true)
 		}
 		if p.unknown {
