@@ -114,12 +114,28 @@ func (d *database) stores(ctx context.Context, keys *seal.Keyring) (codegrant.To
 // change runs a statement and reports whether it changed a row. Statements are
 // written for SQLite.
 func (d *database) change(ctx context.Context, statement string, args ...any) (bool, error) {
-	result, err := d.ExecContext(ctx, d.adapt(statement), args...)
+	result, err := d.in(ctx).ExecContext(ctx, d.adapt(statement), args...)
 	if err != nil {
 		return false, err
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
+}
+
+// in returns the transaction that ctx belongs to, which is so inside the kit's
+// hooks: what they write is committed together with the kit's record, or not at
+// all. SQLite would also make any other connection wait until the hook is over.
+func (d *database) in(ctx context.Context) querier {
+	if tx, ok := sqlstore.Tx(ctx); ok {
+		return tx
+	}
+	return d.DB
+}
+
+// querier is what *sql.DB and *sql.Tx have in common.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // adapt turns a statement for SQLite into one for this database.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
 	"github.com/codegrant/codegrant/examples/shop/cornershop"
-	"github.com/codegrant/codegrant/sqlstore"
 )
 
 // news is [cornershop.News] in the table shop_news.
@@ -26,13 +24,7 @@ var _ cornershop.News = news{}
 // thing from being written twice, and why a counter or an outbox of mails would
 // be as safe in its place.
 func (n news) Add(ctx context.Context, userID string, item cornershop.NewsItem) error {
-	var db interface {
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	} = n.db
-	if tx, ok := sqlstore.Tx(ctx); ok {
-		db = tx
-	}
-	_, err := db.ExecContext(ctx, n.db.adapt("INSERT INTO shop_news (item, user_id, message, happened_at) VALUES (?, ?, ?, ?)"),
+	_, err := n.db.change(ctx, "INSERT INTO shop_news (item, user_id, message, happened_at) VALUES (?, ?, ?, ?)",
 		item.Key, userID, item.Text, item.At.UnixMicro())
 	return err
 }

@@ -46,7 +46,7 @@ func (o orders) Unfinished(ctx context.Context) ([]cornershop.Order, error) {
 }
 
 func (o orders) query(ctx context.Context, where string, args ...any) (found []cornershop.Order, err error) {
-	rows, err := o.db.QueryContext(ctx, o.db.adapt("SELECT "+orderColumns+" FROM shop_orders "+where), args...)
+	rows, err := o.db.in(ctx).QueryContext(ctx, o.db.adapt("SELECT "+orderColumns+" FROM shop_orders "+where), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func requireHookOnce(t *testing.T, db *database, want int) {
 func requireNoSecrets(t *testing.T, s *shopfront, db *database, live int) {
 	t.Helper()
 	text, tables := dump(t, db)
-	require.Equal(t, 6, tables)
+	require.Equal(t, 7, tables)
 	require.Contains(t, text, "cgs1.k1.", "sealed tokens are in it")
 	places := map[string]string{"the tables": text, "the log": s.log.String()}
 	beside := strings.TrimSuffix(s.file, ".db")
