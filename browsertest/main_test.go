@@ -56,6 +56,7 @@ func TestShopInABrowser(t *testing.T) {
 		}
 	})
 	t.Run("the ledger", s.ledger)
+	t.Run("lost notifications", s.lost)
 	t.Run("Ctrl+C", s.shop.interrupt)
 }
 

@@ -65,9 +65,40 @@ func (s *street) withoutScripts(t *testing.T) {
 	p.look("connected")
 	p.press("#continue")
 	order := p.buys("mug")
-	p.sees(state(order, "waiting"))
 	p.sees(state(order, "paid"))
 	p.look("order-paid")
+}
+
+// lost is a user of whom no notification reaches the shop. The shop asks by
+// itself, also when nobody waits on the return page.
+func (s *street) lost(t *testing.T) {
+	operator := s.arrive(t, "lost-operator", desktop)
+	operator.visit(s.shop.ledger)
+	operator.press("[name=lose][value=yes]")
+	operator.sees("[name=lose][value=no]")
+	operator.look("notifications-are-lost")
+
+	p := s.arrive(t, "lost", phone)
+	p.enters("Lost Lena")
+	p.goes("/wallets")
+	p.startsConnecting("GCash")
+	p.press("#agree")
+	p.arrives(s.shop.url + "/wallet/return/")
+	p.press("#continue")
+	p.sees(row("GCash", "pending"))
+	p.look("pending")
+	p.sees(row("GCash", "active"))
+	p.look("healed")
+	p.goes("/")
+	order := p.buys("tea")
+	p.sees(state(order, "paid"))
+	p.look("order-paid")
+
+	operator.visit(s.shop.ledger)
+	operator.sees("#notifications .badge.lost")
+	operator.press("[name=lose][value=no]")
+	operator.sees("[name=lose][value=yes]")
+	operator.look("notifications-are-delivered")
 }
 
 // emptyName gets an answer next to the field.
