@@ -30,6 +30,7 @@
 //	gateway ─ POST /notify ──▶ verify ▶ transition ▶ save ▶ OnToken ▶ 200
 //	browser ─ GET /return ───▶ pending, connected or failed, from the record
 //	Kit.Charge ──────────────▶ signed unifiedPay ▶ Receipt or unknown outcome
+//	Kit.Run ─────────────────▶ signed queries for what nobody was told of
 //
 // A record's status only rises: pending, failed, active, unbinding, unbound.
 // Deliveries may repeat, overtake each other and come late; the record ends
@@ -48,6 +49,16 @@
 // the answer is lost the error is an [*UnknownOutcomeError], and its Resolve
 // finds out. The same order and attempt are always the same request at the
 // gateway, so repeating a charge is safe.
+//
+// With [Config.Payments] every charge and refund is recorded before it is sent. A
+// crash between sending and the answer is then found and resolved, and
+// [Config.OnPayment] hears each outcome once.
+//
+// # What got lost
+//
+// [Kit.Run] sweeps until its context ends, [Kit.Reconcile] once: over sign-ups
+// whose notification never came, hooks that are owed, unbindings and payments
+// without a known outcome, and tokens in doubt. Every process may run it.
 //
 // # Several accounts
 //

@@ -62,6 +62,10 @@ func readmeHooks(users userBook, orders orderBook) codegrant.Config {
 	}
 }
 
+func readmeReconcile(ctx context.Context, kit *codegrant.Kit) {
+	go kit.Run(ctx) // sweeps once a minute, until ctx ends; kit.Reconcile(ctx) is one sweep, for your own timer
+}
+
 func readmeCharge(r *http.Request, kit *codegrant.Kit) (codegrant.Receipt, error) {
 	ctx := context.WithoutCancel(r.Context()) // a browser that hangs up must not make the outcome unknown
 	receipt, err := kit.Charge(ctx, codegrant.ChargeParams{
@@ -124,4 +128,4 @@ func readmeAccounts(mux *http.ServeMux, merchants merchantBook, store codegrant.
 	return nil
 }
 
-var _ = []any{readmeMount, readmeHooks, readmeCharge, readmeAccounts, readmeTest, readmeStore}
+var _ = []any{readmeMount, readmeHooks, readmeReconcile, readmeCharge, readmeAccounts, readmeTest, readmeStore}
