@@ -102,6 +102,11 @@ func secretive(t testing.TB) map[string]any {
 	require.NoError(t, err)
 	values["Config"], values["*Config"], values["memstore.Store"] = config, &config, config.Store
 	values["*Kit"], values["Kit"] = kit, reflect.ValueOf(kit).Elem().Interface()
+	several := codegrant.AccountsConfig{Kits: []*codegrant.Kit{kit}, Store: config.Store}
+	accounts, err := codegrant.NewAccounts(several)
+	require.NoError(t, err)
+	values["AccountsConfig"], values["*AccountsConfig"] = several, &several
+	values["*Accounts"], values["Accounts"] = accounts, reflect.ValueOf(accounts).Elem().Interface()
 	values["seal.Key"], values["*seal.Key"] = seal.Key{ID: "k1", Secret: secret}, &seal.Key{ID: "k1", Secret: secret}
 	h := newHolder()
 	for name, err := range nestedErrors(full, h) {

@@ -25,7 +25,7 @@ import (
 func exportedTypes() map[string][]reflect.Type {
 	return map[string][]reflect.Type{
 		".": {
-			reflect.TypeFor[codegrant.Account](), reflect.TypeFor[codegrant.Amount](), reflect.TypeFor[codegrant.ApplyTokenRequest](),
+			reflect.TypeFor[codegrant.Account](), reflect.TypeFor[codegrant.Accounts](), reflect.TypeFor[codegrant.AccountsConfig](), reflect.TypeFor[codegrant.SaltUsage](), reflect.TypeFor[codegrant.Amount](), reflect.TypeFor[codegrant.ApplyTokenRequest](),
 			reflect.TypeFor[codegrant.ApplyTokenResponse](), reflect.TypeFor[codegrant.CancelTokenRequest](), reflect.TypeFor[codegrant.Change](),
 			reflect.TypeFor[codegrant.ChargeParams](), reflect.TypeFor[codegrant.Client](), reflect.TypeFor[codegrant.ClientConfig](),
 			reflect.TypeFor[codegrant.Code](), reflect.TypeFor[codegrant.Config](), reflect.TypeFor[codegrant.ConfigError](),
