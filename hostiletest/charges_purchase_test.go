@@ -324,7 +324,11 @@ func (m *market) settleRefund(p *purchase) {
 	receipt, err := m.kit().Refund(context.Background(), codegrant.RefundParams{
 		OrderID: p.giveBack.OrderID, Number: 99, Amount: p.params.Amount,
 	})
-	if err != nil || receipt.Outcome != codegrant.Failed {
+	refused := err == nil && receipt.Outcome == codegrant.Failed
+	if m.config.Payments != nil { // the record knows what is left
+		refused = errors.Is(err, codegrant.ErrInvalidRequest)
+	}
+	if !refused {
 		m.violation("order %s was paid back beyond its price: %v, %v", p.giveBack.OrderID, receipt.Outcome, err)
 	}
 }

@@ -106,6 +106,9 @@ func newMarket(seed uint64, d *dice, p policy, met *chargeTally) (*market, error
 			return nil
 		}}, m},
 	}
+	if d.chance(50) { // with or without records of the payments, the same must hold
+		m.config.Payments = memstore.New()
+	}
 	return m, errors.Join(m.restart(0), m.restart(1))
 }
 
