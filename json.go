@@ -3,6 +3,7 @@ package codegrant
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -64,23 +65,39 @@ func parseDocument(data []byte) (document, error) {
 // get returns the member at path, one name per level.
 func (d *document) get(path ...string) (member, bool) {
 	parent := -1
-	for depth, name := range path {
-		found := -1
-		for i := parent + 1; i < len(d.members); i++ {
-			if m := &d.members[i]; m.parent == parent && string(m.name) == name {
-				found = i
-				break
-			}
-		}
-		if found < 0 {
+	for _, name := range path {
+		if parent = d.child(parent, name); parent < 0 {
 			return member{}, false
 		}
-		if depth == len(path)-1 {
-			return d.members[found], true
-		}
-		parent = found
 	}
-	return member{}, false
+	if parent < 0 {
+		return member{}, false
+	}
+	return d.members[parent], true
+}
+
+// at is get with the names in one text, separated by dots, as in a wire tag.
+func (d *document) at(path string) (member, bool) {
+	parent := -1
+	for more := true; more; {
+		var name string
+		name, path, more = strings.Cut(path, ".")
+		if parent = d.child(parent, name); parent < 0 {
+			return member{}, false
+		}
+	}
+	return d.members[parent], true
+}
+
+// child returns the index of the member with that name in the object at parent,
+// -1 when there is none.
+func (d *document) child(parent int, name string) int {
+	for i := parent + 1; i < len(d.members); i++ {
+		if m := &d.members[i]; m.parent == parent && string(m.name) == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // text returns the member at path as text: a string's content, a number or

@@ -113,7 +113,7 @@ func ParseNotification(body []byte, account Account) (Notification, error) {
 	}
 	salt, err := env.verify(&account)
 	if err != nil {
-		return Notification{}, &Error{Op: "verify", Code: codeOf(err)}
+		return Notification{}, unverified(err)
 	}
 	return env.notification(body, account.ID, salt, DefaultNotifyTypes())
 }

@@ -81,7 +81,7 @@ func (k *Kit) parse(ctx context.Context, m message) (Notification, error) {
 	}
 	salt, err := m.env.verify(&k.client.account)
 	if err != nil {
-		return Notification{}, &Error{Op: "verify", Code: codeOf(err)}
+		return Notification{}, unverified(err)
 	}
 	k.countSalt(ctx, salt)
 	return m.env.notification(m.body, k.client.account.ID, salt, k.types)
@@ -163,7 +163,7 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if received == nil { // from an adapter; net/http never does this
 		received = http.NoBody
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, received, k.cfg.MaxBody))
+	body, err := readAll(http.MaxBytesReader(w, received, k.cfg.MaxBody), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}
@@ -173,6 +173,14 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
+}
+
+// readAll is [io.ReadAll] into a buffer that is large enough for a notification
+// of the usual size. A sender that only claims to have more to say gets no more.
+func readAll(r io.Reader, claimed int64) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, min(max(claimed, 0), 4<<10)+bytes.MinRead))
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // boundReading sets the read deadline of a request with a body. It comes before

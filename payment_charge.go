@@ -62,7 +62,13 @@ func (k *Kit) send(ctx context.Context, op string, known Payment, p ChargeParams
 func (k *Kit) resolvable(err error, p ChargeParams) error {
 	var unknown *UnknownOutcomeError
 	if errors.As(err, &unknown) {
-		unknown.resolve = func(ctx context.Context) (Receipt, error) { return k.Charge(ctx, p) }
+		unknown.resolve = func(ctx context.Context) (Receipt, error) {
+			receipt, err := k.Charge(ctx, p)
+			if known, knownErr := k.Payment(ctx, p.OrderID); errors.Is(err, ErrNoToken) && knownErr == nil && !known.open() {
+				return known.receipt(), nil // no token is left for another attempt: this is the outcome
+			}
+			return receipt, err
+		}
 	}
 	return err
 }
@@ -98,6 +104,11 @@ func (k *Kit) chargeKnown(ctx context.Context, op string, known Payment, p Charg
 	// A new attempt must not start while an older one may still succeed.
 	known, err = k.askPayment(ctx, op, known)
 	switch {
+	case errors.Is(err, ErrOutcomeUnknown):
+		// This attempt was not sent; it is the one before it that is unknown.
+		return Receipt{}, true, k.resolvable(&UnknownOutcomeError{
+			Op: op, OrderID: p.OrderID, RequestID: k.chargeID(p.OrderID, p.Attempt), Err: err,
+		}, p)
 	case err != nil:
 		return Receipt{}, true, err
 	case known.Outcome == "":

@@ -13,8 +13,11 @@ import (
 func (k *Kit) refundRecorded(ctx context.Context, op string, p RefundParams, request RefundRequest) (Receipt, error) {
 	for range maxConflicts {
 		known, err := k.paidOrder(ctx, op, p.OrderID)
+		if errors.Is(err, ErrOutcomeUnknown) { // of the payment: no refund was sent
+			err = k.unknownRefund(request, err)
+		}
 		if err != nil {
-			return Receipt{}, err
+			return Receipt{}, k.resolvableRefund(err, p)
 		}
 		if r, ok := known.refund(request.RefundID); ok {
 			switch {

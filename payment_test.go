@@ -481,3 +481,32 @@ func TestAPaymentSurvivesBinary(t *testing.T) {
 		require.Error(t, read.UnmarshalBinary([]byte(garbage)), garbage)
 	}
 }
+
+func TestWhatIsUnknownBeforeARecordedCallCanBeResolved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newLedgerShop(t)
+		s.connect(t, "ann")
+		s.silence()
+		s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: gatewaytest.ResetAfter})
+		params := chargeParams("ann", "order-1")
+		_, err := s.Charge(t.Context(), params)
+		require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+
+		s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPayQuery, Kind: gatewaytest.Tampered, Times: 2})
+		params.Attempt = 2
+		var unknown, unknownRefund *codegrant.UnknownOutcomeError
+		_, err = s.Charge(t.Context(), params)
+		require.ErrorAs(t, err, &unknown)
+		_, err = s.Refund(t.Context(), codegrant.RefundParams{OrderID: "order-1", Amount: codegrant.Amount{Minor: 50, Currency: "PHP"}})
+		require.ErrorAs(t, err, &unknownRefund)
+		receipt, err := unknown.Resolve(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, codegrant.Succeeded, receipt.Outcome, "the first attempt had")
+		receipt, err = unknownRefund.Resolve(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, codegrant.Succeeded, receipt.Outcome)
+		require.Equal(t, []string{"order-1"}, s.succeeded())
+		require.Len(t, s.gateway.Ledger().Refunds, 1)
+	})
+}

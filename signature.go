@@ -97,7 +97,7 @@ func (e *envelope) verify(a *Account) (salt int, err error) {
 	if (e.accountID != "" && e.accountID != a.ID) || (e.clientID != "" && e.clientID != a.ClientID) {
 		return 0, ErrWrongAccount
 	}
-	var received [sha256.Size]byte
+	var received, sum [sha256.Size]byte
 	size := sha256.Size
 	if a.Digest == MD5 {
 		size = md5.Size
@@ -113,7 +113,7 @@ func (e *envelope) verify(a *Account) (salt int, err error) {
 	try := func(keepEmpty bool) {
 		for i, s := range a.Salts {
 			text = e.canonical(append(text[:0], s.Reveal()...), keepEmpty)
-			computed := digest(a.Digest, text)
+			computed := digest(a.Digest, text, &sum)
 			if subtle.ConstantTimeCompare(computed, received[:size]) == 1 && salt < 0 {
 				salt = i
 			}
@@ -129,15 +129,24 @@ func (e *envelope) verify(a *Account) (salt int, err error) {
 	return salt, nil
 }
 
-// digest returns the digest of text, which begins with the salt.
+// unverified gives what verify refused its operation. Refusals are what anybody
+// can cause: they cost no more than they must.
+func unverified(err error) error {
+	if errors.Is(err, ErrWrongAccount) {
+		return &Error{Op: "verify", Code: ErrWrongAccount}
+	}
+	return &Error{Op: "verify", Code: ErrBadSignature}
+}
+
+// digest returns the digest of text, which begins with the salt. It lies in sum.
 // PingPong v4, Signature Convention: the salt stands directly in front of the
 // members; it is a plain digest, not an HMAC.
-func digest(d Digest, text []byte) []byte {
+func digest(d Digest, text []byte, sum *[sha256.Size]byte) []byte {
 	if d == MD5 {
-		sum := md5.Sum(text) //nolint:gosec // G401: the protocol's choice
-		return sum[:]
+		short := md5.Sum(text) //nolint:gosec // G401: the protocol's choice
+		return append(sum[:0], short[:]...)
 	}
-	sum := sha256.Sum256(text)
+	*sum = sha256.Sum256(text)
 	return sum[:]
 }
 
@@ -157,7 +166,8 @@ func (a *Account) seal(bizContent []byte) ([]byte, error) {
 	text = append(text, "&signType="...)
 	text = append(text, a.Digest...)
 	text = append(text, "&version="+protocolVersion...)
-	sum := digest(a.Digest, text)
+	var buffer [sha256.Size]byte
+	sum := digest(a.Digest, text, &buffer)
 	body := append(make([]byte, 0, len(bizContent)+512), `{"accId":`...)
 	body = appendJSONString(body, a.ID)
 	body = append(body, `,"clientId":`...)

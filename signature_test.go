@@ -1,6 +1,7 @@
 package codegrant
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -86,7 +87,8 @@ func TestVectorsOfTheSignature(t *testing.T) {
 			require.NotNil(t, v.Canonical)
 			readings := []string{string(env.canonical(nil, false)), string(env.canonical(nil, true))}
 			require.Contains(t, readings, *v.Canonical)
-			sum := digest(v.Digest, []byte(v.Salts[salt]+*v.Canonical))
+			var buffer [sha256.Size]byte
+			sum := digest(v.Digest, []byte(v.Salts[salt]+*v.Canonical), &buffer)
 			require.Equal(t, v.Sign, strings.ToUpper(hex.EncodeToString(sum)))
 		})
 	}

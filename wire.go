@@ -215,9 +215,11 @@ func decodeAmount(doc *document, tag string, amount *Amount) error {
 }
 
 func wireText(doc *document, tag string) string {
-	for name := range strings.SplitSeq(tag, "|") {
-		if text := doc.text(strings.Split(name, ".")...); text != "" {
-			return text
+	for more := true; more; {
+		var path string
+		path, tag, more = strings.Cut(tag, "|")
+		if m, _ := doc.at(path); (m.kind == jsonString || m.kind == jsonLiteral) && len(m.value) > 0 {
+			return string(m.value)
 		}
 	}
 	return ""
