@@ -175,7 +175,7 @@ func (k *Kit) resumeCharge(ctx context.Context, known Payment, p ChargeParams) (
 
 // hearPaymentNews moves the record of an order.
 func (k *Kit) hearPaymentNews(ctx context.Context, op string, known Payment, n PaymentNotification) (Payment, error) {
-	after, err := k.payments.advance(ctx, op, known, func(p Payment) (Payment, bool) { return TransitionPayment(p, n, k.now()) })
+	after, err := k.payments.advance(ctx, op, known, func(p Payment) (Payment, bool) { return transitionPayment(p, n, k.now()) })
 	if after.Outcome == Succeeded && n.Status == PaymentSuccess && mismatch(n.RequestID, after.RequestID) {
 		// Nothing that the kit did: it starts no attempt while another may succeed.
 		k.log.LogAttrs(ctx, slog.LevelError, "codegrant: the gateway says that two attempts of one order succeeded",
@@ -264,7 +264,7 @@ func (k *Kit) applyPayment(ctx context.Context, n PaymentNotification) error {
 	if err != nil {
 		return err
 	}
-	if _, changes := TransitionPayment(known, n, k.now()); !changes && !k.payments.owes(known) {
+	if _, changes := transitionPayment(known, n, k.now()); !changes && !k.payments.owes(known) {
 		return nil
 	}
 	_, err = k.hearPaymentNews(ctx, "notify", known, n)

@@ -131,7 +131,7 @@ func (k *Kit) recordRefund(ctx context.Context, op string, known Payment, receip
 }
 
 func (k *Kit) hearRefundNews(ctx context.Context, op string, known Payment, n RefundNotification) (Payment, error) {
-	return k.payments.advance(ctx, op, known, func(p Payment) (Payment, bool) { return TransitionRefund(p, n, k.now()) })
+	return k.payments.advance(ctx, op, known, func(p Payment) (Payment, bool) { return transitionRefund(p, n, k.now()) })
 }
 
 // applyRefund moves the record of the order whose refund a notification is
@@ -141,7 +141,7 @@ func (k *Kit) applyRefund(ctx context.Context, n RefundNotification) error {
 	if err != nil {
 		return err
 	}
-	if _, changes := TransitionRefund(known, n, k.now()); !changes && !k.payments.owes(known) {
+	if _, changes := transitionRefund(known, n, k.now()); !changes && !k.payments.owes(known) {
 		return nil
 	}
 	_, err = k.hearRefundNews(ctx, "notify", known, n)

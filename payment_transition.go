@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TransitionPayment is what the record of an order becomes when a verified
+// transitionPayment is what the record of an order becomes when a verified
 // notification, or an equally verified answer, says how its charge stands. It
 // is pure, and its result does not depend on the order or the number of times
 // in which the news of one attempt arrive. The second result is false when
@@ -13,7 +13,7 @@ import (
 //
 // Succeeded is final. Failed ends an attempt, not the order: PingPong v4,
 // paystatus, allows a further attempt, and even a late success.
-func TransitionPayment(p Payment, n PaymentNotification, now time.Time) (Payment, bool) {
+func transitionPayment(p Payment, n PaymentNotification, now time.Time) (Payment, bool) {
 	outcome := outcomeOf(n.Status)
 	rises := p.Outcome == "" || (p.Outcome == Pending && outcome != Pending)
 	closes := p.Outcome == Failed && n.Status == PaymentClosed && p.Last.Status != PaymentClosed
@@ -39,9 +39,9 @@ func TransitionPayment(p Payment, n PaymentNotification, now time.Time) (Payment
 	return settlePayment(p, now), true
 }
 
-// TransitionRefund is [TransitionPayment] for the refunds of the order. One that
+// transitionRefund is [transitionPayment] for the refunds of the order. One that
 // the kit did not make is added.
-func TransitionRefund(p Payment, n RefundNotification, now time.Time) (Payment, bool) {
+func transitionRefund(p Payment, n RefundNotification, now time.Time) (Payment, bool) {
 	outcome := outcomeOf(n.Status)
 	i := slices.IndexFunc(p.Refunds, func(r RefundRecord) bool { return r.RefundID == n.RefundID })
 	if i < 0 {
