@@ -48,6 +48,7 @@ func readEnvelope(body []byte, needBiz bool) (*envelope, error) {
 
 func (e *envelope) collect(doc document) error {
 	received := 0
+	e.signed = make([]member, 0, min(len(doc.members), maxEnvelopeMembers))
 	for _, m := range doc.members {
 		if m.parent != -1 {
 			continue

@@ -51,7 +51,7 @@ func parseDocument(data []byte) (document, error) {
 	if p.peek() != '{' {
 		return document{}, errors.New("not a JSON object")
 	}
-	p.doc.members = make([]member, 0, 16)
+	p.doc.members = make([]member, 0, min(16, 2+len(data)/48)) // enough for the protocol's own
 	if err := p.object(-1, 1, true); err != nil {
 		return document{}, err
 	}
