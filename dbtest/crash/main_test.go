@@ -30,12 +30,20 @@ const (
 	envEvents   = "CRASH_EVENTS"
 	envSeed     = "CRASH_SEED"
 	envReceiver = "CRASH_RECEIVER" // makes this binary a receiver: see [serve]
+	envTill     = "CRASH_TILL"     // or a till: see [ringUp]
 )
 
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(envReceiver); spec != "" {
 		fmt.Fprintln(os.Stderr, serve(spec)) // returns only to say why it cannot
 		os.Exit(1)
+	}
+	if spec := os.Getenv(envTill); spec != "" {
+		if err := ringUp(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	// A test that is interrupted would leave its folders behind; its processes
 	// die with it in any case.
