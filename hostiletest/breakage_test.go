@@ -167,7 +167,11 @@ type frailTxStore struct {
 func (s frailTxStore) InTx(ctx context.Context, fn func(context.Context, codegrant.TokenStore) error) error {
 	return s.process.call("InTx", func() error {
 		return s.tx.InTx(ctx, func(ctx context.Context, tx codegrant.TokenStore) error {
-			if err := fn(ctx, frailStore{tx, s.process}); err != nil {
+			inside := codegrant.TokenStore(frailStore{tx, s.process})
+			if payments, ok := tx.(codegrant.PaymentStore); ok {
+				inside = frailInside{frailStore{tx, s.process}, frailPayments{payments, s.process}}
+			}
+			if err := fn(ctx, inside); err != nil {
 				return err
 			}
 			return s.process.call("commit", func() error { return nil })

@@ -7,6 +7,9 @@
 // that the test starts for itself. Receivers that are wrong on purpose go
 // through the same and must be caught, or the harness proves nothing.
 //
+// A process that charges, refunds or sweeps is killed too, at every statement
+// and every call of the gateway instead of by chance.
+//
 // Killing a process does not test durability: what it has written survives it
 // in the kernel. That takes a loss of power, which this package cannot stage.
 //
@@ -30,12 +33,20 @@ const (
 	envEvents   = "CRASH_EVENTS"
 	envSeed     = "CRASH_SEED"
 	envReceiver = "CRASH_RECEIVER" // makes this binary a receiver: see [serve]
+	envTill     = "CRASH_TILL"     // or a till: see [ringUp]
 )
 
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(envReceiver); spec != "" {
 		fmt.Fprintln(os.Stderr, serve(spec)) // returns only to say why it cannot
 		os.Exit(1)
+	}
+	if spec := os.Getenv(envTill); spec != "" {
+		if err := ringUp(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	// A test that is interrupted would leave its folders behind; its processes
 	// die with it in any case.

@@ -66,16 +66,21 @@ type sealedStore interface {
 }
 
 func newShop(at target, log *slog.Logger) (*shop, error) {
-	s := &shop{target: at, log: log, insert: "INSERT INTO merchant_rows (token_id, status, revision, delivery) VALUES (?, ?, ?, ?)"}
+	db, err := sql.Open(at.Driver, at.DSN)
+	if err != nil {
+		return nil, err
+	}
+	return newShopOn(at, db, log)
+}
+
+func newShopOn(at target, db *sql.DB, log *slog.Logger) (*shop, error) {
+	s := &shop{target: at, db: db, log: log, insert: "INSERT INTO merchant_rows (token_id, status, revision, delivery) VALUES (?, ?, ?, ?)"}
 	if at.Dialect == sqlstore.PostgreSQL {
 		s.insert = "INSERT INTO merchant_rows (token_id, status, revision, delivery) VALUES ($1, $2, $3, $4)"
 	}
-	var err error
-	if s.db, err = sql.Open(at.Driver, at.DSN); err != nil {
-		return nil, err
-	}
 	s.db.SetMaxOpenConns(8)
 	s.db.SetMaxIdleConns(8)
+	var err error
 	if s.plain, err = sqlstore.New(s.db, at.Dialect, sqlstore.Options{Logger: log}); err != nil {
 		return nil, err
 	}
