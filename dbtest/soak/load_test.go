@@ -64,7 +64,8 @@ type operation struct {
 func (w *world) operations() []operation {
 	return []operation{
 		{"sign-up", 16, w.signUp},
-		{"charge", 27, w.newOrder},
+		{"charge", 23, w.newOrder},
+		{"charge pressed twice", 4, w.pressTwice},
 		{"repeated charge", 16, w.chargeAgain},
 		{"charge that is hung up", 3, w.hangUp},
 		{"refund", 9, w.refund},
@@ -246,6 +247,28 @@ func (w *world) chargeAgain(ctx context.Context) {
 	}
 }
 
+// pressTwice is a customer who does not wait: the same charge, and soon the same
+// refund, reach the shop twice at once and most often different nodes.
+func (w *world) pressTwice(ctx context.Context) {
+	o := w.beginOrder()
+	if o == nil {
+		return
+	}
+	twice := func(do func()) {
+		var wg sync.WaitGroup
+		wg.Go(do)
+		wg.Go(do)
+		wg.Wait()
+	}
+	twice(func() { w.charge(ctx, o) })
+	w.mu.Lock()
+	paid := o.outcome == codegrant.Succeeded
+	w.mu.Unlock()
+	if paid && rand.IntN(4) == 0 {
+		twice(func() { w.refundPart(ctx, o, 1) })
+	}
+}
+
 // hangUp is a customer whose browser leaves in the middle of a charge.
 func (w *world) hangUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, rand.N(10*time.Millisecond))
@@ -294,10 +317,13 @@ func (w *world) read(what string, status int, body []byte) (v verdict) {
 // refund pays a part back, or asks again for a part that was.
 func (w *world) refund(ctx context.Context) {
 	o := w.someOrder(func(o *order) bool { return o.outcome == codegrant.Succeeded })
-	if o == nil {
-		return
+	if o != nil {
+		w.refundPart(ctx, o, 1+rand.IntN(3))
 	}
-	status, body := w.post(ctx, o.user, fmt.Sprintf("/refund?order=%s&number=%d", o.id, 1+rand.IntN(3)), "")
+}
+
+func (w *world) refundPart(ctx context.Context, o *order, number int) {
+	status, body := w.post(ctx, o.user, fmt.Sprintf("/refund?order=%s&number=%d", o.id, number), "")
 	w.read("refund", status, body)
 }
 
