@@ -152,8 +152,10 @@ func (k *Kit) reconcile(ctx context.Context, kitOf kitFinder) (Sweep, error) {
 	if err == nil && ctx.Err() != nil {
 		err = wrap(op, ErrDeadline, ctx.Err())
 	}
-	k.note(ctx, op, "sweep", slog.Int("looked", s.sweep.Looked), slog.Int("settled", s.sweep.Settled),
-		slog.Int("failed", s.sweep.Failed), slog.Bool("backOff", s.sweep.BackOff))
+	if s.sweep != (Sweep{}) { // else there is nothing to tell, once a minute
+		k.note(ctx, op, "sweep", slog.Int("looked", s.sweep.Looked), slog.Int("settled", s.sweep.Settled),
+			slog.Int("failed", s.sweep.Failed), slog.Bool("backOff", s.sweep.BackOff))
+	}
 	return s.sweep, err
 }
 

@@ -48,7 +48,8 @@ type process struct {
 	mu       sync.Mutex
 	breakage breakage
 	seen     int
-	fired    bool // the breakage happened
+	fired    bool   // the breakage happened
+	firedOp  string // at this call
 	dead     bool
 }
 
@@ -90,7 +91,7 @@ func (p *process) meet(op string) (mode, error) {
 	case b.mode == conflict && op != "Save" && op != "commit", b.mode == panicking && op != "hook":
 		return holds, nil
 	}
-	p.fired = true
+	p.fired, p.firedOp = true, op
 	p.dead = b.mode == dieBefore
 	return b.mode, nil
 }

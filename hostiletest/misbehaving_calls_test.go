@@ -86,9 +86,12 @@ func TestStoresThatFailBetweenCalls(t *testing.T) {
 					p.begin(breakage{mode: how, at: at})
 					err := tc.work(t, m, token)
 					fired, _ := p.state()
+					// Looking for older tokens of the wallet, to doubt them, is tried
+					// once: it fails no work.
+					doubting := p.firedOp == "ByUser"
 					p.begin(breakage{})
 					switch { // a look-up that finds nothing cannot fail afterwards
-					case fired && how == failBefore:
+					case fired && how == failBefore && !doubting:
 						require.Error(t, err, "call %d, %s", at, how)
 					case !fired || (how == conflict && tc.name != "a notification that is adopted"): // which may be new
 						require.NoError(t, err, "call %d, %s", at, how)
