@@ -178,8 +178,8 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // readAll is [io.ReadAll] into a buffer that is large enough for a notification
 // of the usual size. A sender that only claims to have more to say gets no more.
 func readAll(r io.Reader, claimed int64) ([]byte, error) {
-	body := make([]byte, 0, min(max(claimed, 0), 4<<10)+bytes.MinRead)
-	for {
+	body := make([]byte, 0, min(max(claimed, 0), 4<<10)+1)
+	for len(body) < cap(body) {
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if errors.Is(err, io.EOF) {
@@ -188,10 +188,9 @@ func readAll(r io.Reader, claimed int64) ([]byte, error) {
 		if err != nil {
 			return body, err
 		}
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)] // as much more as append thinks right
-		}
 	}
+	rest, err := io.ReadAll(r)
+	return append(body, rest...), err
 }
 
 // boundReading sets the read deadline of a request with a body. It comes before
