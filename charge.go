@@ -275,6 +275,9 @@ func (k *Kit) doubt(ctx context.Context, tokenID string) {
 		asking, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 		defer cancel()
 		_, err = k.Refresh(asking, tokenID)
+		if ctx.Err() != nil {
+			return // the caller has left: the query goes on, and sweeps ask again
+		}
 	}
 	if err != nil {
 		k.reject(ctx, "charge", err, slog.Any("token", t))

@@ -1,7 +1,9 @@
 package codegrant_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +98,31 @@ func TestASilentUnbindingIsFoundByTheNextCharge(t *testing.T) {
 	token = s.get(t, token.ID)
 	require.Equal(t, codegrant.StatusUnbound, token.Status, "the query confirmed it")
 	require.Equal(t, codegrant.EndedByGateway, token.EndedBy)
+}
+
+// A customer who leaves is nobody's fault: it is not logged as the shop's.
+func TestACallerWhoLeavesWhileATokenIsDoubtedIsNoError(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan struct{})
+	s := newShop(t, withGateway(func(g *gatewaytest.Config) { g.SilentWallets = []string{"GCash"} }))
+	token := s.connect(t, "ann")
+	require.NoError(t, s.gateway.UnbindInWallet("ann", "GCash"))
+	slow := newShop(t, withConfig(func(c *codegrant.Config) { c.Store = s.store }), withClient(func(c *codegrant.ClientConfig) {
+		c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == gatewaytest.DefaultSignUpQueryPath {
+				leave()
+				<-left
+			}
+			return s.gateway.Transport().RoundTrip(r)
+		})}
+	}))
+	_, err := slow.Charge(ctx, chargeParams("ann", "order-1"))
+	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+	require.NotContains(t, slow.log.String(), `"ERROR"`)
+	close(left)
+	require.Eventually(t, func() bool { return s.get(t, token.ID).Status == codegrant.StatusUnbound }, 10*time.Second, time.Millisecond,
+		"the query goes on without the caller")
 }
 
 func TestTokenGoneWithoutAQueryIsOnlyDoubted(t *testing.T) {

@@ -170,7 +170,7 @@ func (w *world) signUp(ctx context.Context) {
 		return
 	case draw < 18:
 		w.count("sign-up: late")
-		wait += giveUpAfter
+		wait += giveUpAfter * 3 / 2
 	}
 	<-time.After(wait)
 	if draw < 28 && draw >= 18 {
