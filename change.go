@@ -59,6 +59,9 @@ func (k *Kit) supersede(ctx context.Context, op string, t Token) {
 	if t.Wallet == "" {
 		return // adopted, and nobody said of which wallet
 	}
+	if k.client.endpoints.SignUpQuery == Disabled && !k.cfg.QueryByList {
+		return // nobody could ever end the doubt
+	}
 	tokens, err := k.Tokens(ctx, t.UserID)
 	newest := t
 	for _, other := range tokens { // the success of an older sign-up may come last

@@ -248,3 +248,16 @@ func TestANewSignUpSupersedesTheOlderToken(t *testing.T) {
 		})
 	}
 }
+
+func TestADoubtThatNobodyCanEndIsNotBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newAskedShop(t, withGateway(func(g *gatewaytest.Config) { g.SupersedeOlder = true }),
+			withClient(func(c *codegrant.ClientConfig) { c.Endpoints.SignUpQuery = codegrant.Disabled }))
+		older := s.connect(t, "ann")
+		time.Sleep(time.Second)
+		s.connect(t, "ann")
+		require.True(t, s.get(t, older.ID).DoubtedAt.IsZero())
+		require.True(t, s.get(t, older.ID).UnsettledSince.IsZero())
+	})
+}
