@@ -173,7 +173,7 @@ func (k *Kit) run(ctx context.Context, reconcile func(context.Context) (Sweep, e
 		}
 		switch {
 		case err != nil || sweep.BackOff:
-			pause = min(2*pause, 16*every)
+			pause = min(2*max(pause, every), 16*every)
 		case sweep.More:
 			pause = every / 16
 		default:
