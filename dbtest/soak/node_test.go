@@ -42,7 +42,7 @@ const (
 	readTimeout   = 2 * time.Second
 	// giveUpAfter is short, so that the sign-ups that wait are in balance with
 	// those that begin long before the first measurement.
-	giveUpAfter = 3 * time.Second
+	giveUpAfter = 1500 * time.Millisecond
 )
 
 // nodeSpec is what a node is told when it starts.

@@ -14,7 +14,7 @@ import (
 
 // settleWithin is how long after the load nothing may wait any more. A sweep
 // looks at a record again after as long as it has waited, so that the unlucky
-// one whose hook failed three times in a row needs 8 times the usual 4 s; and
+// one whose hook failed three times in a row needs 8 times the usual 2 s; and
 // the gateway's schedule needs 43 s.
 const settleWithin = 3 * time.Minute
 
