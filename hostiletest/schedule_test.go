@@ -177,6 +177,9 @@ func (a *plainAnswer) Header() http.Header         { return a.header }
 func (a *plainAnswer) WriteHeader(code int)        { a.code = code }
 func (a *plainAnswer) Write(p []byte) (int, error) { return len(p), nil }
 
+// SetReadDeadline is there as on any real connection.
+func (a *plainAnswer) SetReadDeadline(time.Time) error { return nil }
+
 // knock makes one attempt. It reports whether the sender is content, and how
 // long the attempt took.
 func (s *storm) knock(p *parcel) (content bool, took time.Duration) {
