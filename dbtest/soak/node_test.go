@@ -37,6 +37,9 @@ const (
 	createEffects = "CREATE TABLE effects (kind TEXT NOT NULL, id TEXT NOT NULL, outcome TEXT NOT NULL)"
 	insertEffect  = "INSERT INTO effects (kind, id, outcome) VALUES ($1, $2, $3)"
 
+	// pool is how many connections to the database a node may have.
+	pool = 10
+
 	hookTimeout   = time.Second
 	clientTimeout = 500 * time.Millisecond
 	readTimeout   = 2 * time.Second
@@ -80,8 +83,8 @@ func newNode(spec nodeSpec) (*node, error) {
 	if n.db, err = sql.Open("pgx", spec.DSN); err != nil {
 		return nil, err
 	}
-	n.db.SetMaxOpenConns(10)
-	n.db.SetMaxIdleConns(10)
+	n.db.SetMaxOpenConns(pool)
+	n.db.SetMaxIdleConns(pool)
 	plain, sealed, err := openStores(n.db, log)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,7 @@ func TestSoak(t *testing.T) {
 		t.Logf("node %d: %d hooks failed and %d hung on purpose", i, n.Failed, n.Hung)
 	}
 	w.judge(t)
+	bounded(t, samples)
 	if *soakFlag >= longRun {
 		flat(t, warmed)
 	}
@@ -93,12 +94,13 @@ func (w *world) quiet(t *testing.T, start sample) {
 		var now nodeStats
 		quiet := func() bool {
 			now = w.nodeStats(t, i, "/stats?idle")
-			return now.Goroutines <= start.nodes[i].Goroutines && now.Sockets-now.DBOpen <= start.nodes[i].Sockets-start.nodes[i].DBOpen
+			return now.Goroutines <= start.nodes[i].Goroutines && now.Sockets-now.DBOpen <= start.nodes[i].Sockets-start.nodes[i].DBOpen &&
+				now.DBBusy == 0
 		}
 		for deadline := time.Now().Add(20 * time.Second); !quiet(); {
 			if time.Now().After(deadline) {
-				require.Fail(t, "a node is not as it was", "node %d: %d goroutines and %d sockets, at the start %d and %d\n%s", i,
-					now.Goroutines, now.Sockets, start.nodes[i].Goroutines, start.nodes[i].Sockets, w.getNode(t, i, "/stacks"))
+				require.Fail(t, "a node is not as it was", "node %d: %d goroutines, %d sockets, %d connections in use; at the start %d and %d\n%s", i,
+					now.Goroutines, now.Sockets, now.DBBusy, start.nodes[i].Goroutines, start.nodes[i].Sockets, w.getNode(t, i, "/stacks"))
 			}
 			<-time.After(200 * time.Millisecond)
 		}
