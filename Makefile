@@ -40,7 +40,7 @@ shop: ## run the example shop and open the address that it prints
 test-browser: ## drive the example shop in headless Chromium
 	go -C browsertest test -count=1 -v ./...
 
-test-db: ## run the stores on database servers, and the crash harness
+test-db: ## run the stores on database servers, the crash harness, a short soak
 	go -C dbtest test -race -count=1 -v $$(go -C dbtest list ./... | grep -v /crash$$)
 	go -C dbtest test -count=1 -v ./crash
 
