@@ -89,8 +89,8 @@ type Config struct {
 	// means "/".
 	ReturnTo []string
 	// AuthHosts lists the hosts that the wallet's page may be on, without port;
-	// the case of letters does not matter. Empty means any host, always over https, since the gateway's answer is signed and no
-	// document lists the hosts.
+	// the case of letters does not matter. Empty means any host, always over
+	// https, since the gateway's answer is signed and no document lists the hosts.
 	AuthHosts []string
 	// ReturnPage and ErrorPage write the merchant's own pages instead of the
 	// kit's plain ones. Security headers are set before they run; a page that
