@@ -1,13 +1,17 @@
 # Tools are pinned here and nowhere else; they are built into .tmp/bin.
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION := v1.9.0
+APIDIFF_VERSION := v0.0.0-20261113113407-e3970619a1a4
+# The newest release of Go. The oldest that works stands in go.mod.
+GO_NEWEST := go1.27.3
 
 BIN := $(CURDIR)/.tmp/bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+APIDIFF := $(BIN)/apidiff-$(APIDIFF_VERSION)
 MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
 
-.PHONY: help test race lint vuln fuzz bench tidy shop test-browser test-db ci
+.PHONY: help test race lint vuln api fuzz bench tidy shop test-browser test-db test-newest ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +27,9 @@ lint: $(GOLANGCI_LINT) ## run the linters
 
 vuln: $(GOVULNCHECK) ## look for known vulnerabilities in what is called
 	$(GOVULNCHECK) ./...
+
+api: $(APIDIFF) ## compare the exported names with the last release's
+	.ci/api $(APIDIFF)
 
 fuzz: ## fuzz every target for FUZZTIME each (20s)
 	.ci/fuzz
@@ -44,6 +51,9 @@ test-db: ## run the stores on database servers, the crash harness, a short soak
 	go -C dbtest test -race -count=1 -v $$(go -C dbtest list ./... | grep -v /crash$$)
 	go -C dbtest test -count=1 -v ./crash
 
+test-newest: ## run the tests on the newest release of Go
+	GOTOOLCHAIN=$(GO_NEWEST) go test $$(go list ./... | grep -v /hostiletest)
+
 ci: ## run everything that CI runs
 	.ci/run
 
@@ -54,3 +64,7 @@ $(GOLANGCI_LINT):
 $(GOVULNCHECK):
 	GOBIN=$(BIN) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	mv $(BIN)/govulncheck $@
+
+$(APIDIFF):
+	GOBIN=$(BIN) go install golang.org/x/exp/cmd/apidiff@$(APIDIFF_VERSION)
+	mv $(BIN)/apidiff $@
