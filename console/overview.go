@@ -1,0 +1,200 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/codegrant/codegrant"
+)
+
+// waiting is a record that waits, as lists show it.
+type waiting struct {
+	Name, Link, About string
+	Reasons           []reason
+	Next              moment
+}
+
+// queue is what waits, oldest first.
+type queue struct {
+	Items []waiting
+	More  bool           // there may be others
+	Error codegrant.Code // some could not be read
+}
+
+// horizon is beyond the 3 h by which a sweep moves what it took up.
+const horizon = 24 * time.Hour
+
+func (v *visit) waitingTokens(ctx context.Context, limit int) queue {
+	list, err := v.cfg.Store.Unsettled(ctx, v.now.Add(horizon), limit)
+	q := v.newQueue(ctx, len(list) == limit, err)
+	for _, t := range list {
+		if slices.Contains(v.ids, t.AccountID) {
+			q.Items = append(q.Items, waiting{
+				t.ID, link("token", t.AccountID, "id", t.ID), v.about(t.Wallet, t.UserID, t.AccountID),
+				v.tokenReasons(t), v.nextLook(t.UnsettledSince),
+			})
+		}
+	}
+	return q
+}
+
+func (v *visit) waitingPayments(ctx context.Context, limit int) queue {
+	if v.cfg.Payments == nil {
+		return queue{}
+	}
+	list, err := v.cfg.Payments.UnsettledPayments(ctx, v.now.Add(horizon), limit)
+	q := v.newQueue(ctx, len(list) == limit, err)
+	for _, p := range list {
+		if slices.Contains(v.ids, p.AccountID) {
+			q.Items = append(q.Items, waiting{
+				p.OrderID, link("order", p.AccountID, "id", p.OrderID),
+				p.Amount.String() + " · " + v.about(p.Wallet, p.UserID, p.AccountID), v.paymentReasons(p), v.nextLook(p.UnsettledSince),
+			})
+		}
+	}
+	return q
+}
+
+func (v *visit) newQueue(ctx context.Context, more bool, err error) queue {
+	q := queue{More: more}
+	if err != nil {
+		q.Error = codeOf(ctx, err)
+		v.logFailure(q.Error, err)
+	}
+	return q
+}
+
+func (v *visit) about(wallet codegrant.Wallet, user, account string) string {
+	text := cmp.Or(string(wallet), "unknown wallet") + " · user " + cmp.Or(user, "not known")
+	if len(v.ids) > 1 {
+		text += " · account " + account
+	}
+	return text
+}
+
+const (
+	fewest = 50   // of a list, at first
+	most   = 1600 // of a list, however often one asks for more
+)
+
+// unsettled lists what waits; limit in the query is how much of it.
+func (v *visit) unsettled(ctx context.Context) error {
+	limit := fewest
+	if asked, err := strconv.Atoi(v.r.URL.Query().Get("limit")); err == nil {
+		limit = min(max(asked, 1), most)
+	}
+	c := struct {
+		Tokens, Payments queue
+		Orders           bool
+		Next             int // limit of the link for more; 0 for none
+	}{v.waitingTokens(ctx, limit), v.waitingPayments(ctx, limit), v.cfg.Payments != nil, 0}
+	if (c.Tokens.More || c.Payments.More) && limit < most {
+		c.Next = min(limit*4, most)
+	}
+	if c.Tokens.Error != "" && len(c.Tokens.Items) == 0 { // a sealed store returns what it could open
+		return c.Tokens.Error
+	}
+	return v.show("unsettled", page{Title: "What waits", Nav: "unsettled", Content: c})
+}
+
+// tally is how many records wait for the same thing.
+type tally struct {
+	Label string
+	Count int
+}
+
+func tallies(queues ...queue) (list []tally) {
+	for _, q := range queues {
+		for _, item := range q.Items {
+			for _, r := range item.Reasons {
+				i := slices.IndexFunc(list, func(t tally) bool { return t.Label == r.Label })
+				if i < 0 {
+					i, list = len(list), append(list, tally{Label: r.Label})
+				}
+				list[i].Count++
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b tally) int { return b.Count - a.Count })
+	return list
+}
+
+// saltRow is how much a salt of an account is in use, in this process.
+type saltRow struct {
+	Name     string
+	Verified int64
+	Last     moment
+	Since    moment
+}
+
+type saltTable struct {
+	Account string
+	Error   codegrant.Code
+	Rows    []saltRow
+}
+
+const maxAccounts = 20 // whose salts are shown
+
+func (v *visit) salts(ctx context.Context) (list []saltTable) {
+	for _, id := range v.ids[:min(len(v.ids), maxAccounts)] {
+		table := saltTable{Account: id}
+		kit, err := v.kit(ctx, id)
+		if err != nil {
+			table.Error = codeOf(ctx, err)
+			v.logFailure(table.Error, err)
+			list = append(list, table)
+			continue
+		}
+		for _, u := range kit.SaltUsage() {
+			name := "Salt " + strconv.Itoa(u.Salt)
+			if u.Salt == 0 {
+				name += " (signs)"
+			}
+			table.Rows = append(table.Rows, saltRow{name, u.Verified, v.at(u.Last), v.at(u.Since)})
+		}
+		list = append(list, table)
+	}
+	return list
+}
+
+// sweepView is a sweep for people.
+type sweepView struct {
+	sweepResult
+	At moment
+	In time.Duration
+}
+
+func (v *visit) sweepView(r sweepResult) *sweepView {
+	if r.Began.IsZero() {
+		return nil
+	}
+	return &sweepView{r, v.at(r.Began), r.Ended.Sub(r.Began).Round(time.Millisecond)}
+}
+
+const counted = 500 // records of each kind
+
+func (v *visit) overview(ctx context.Context) error {
+	tokens, payments := v.waitingTokens(ctx, counted), v.waitingPayments(ctx, counted)
+	if tokens.Error != "" && len(tokens.Items) == 0 {
+		return tokens.Error
+	}
+	running, last := v.sweep.state()
+	return v.show("overview", page{Title: "Overview", Nav: "overview", Content: struct {
+		Waiting       int
+		More          bool
+		Error         codegrant.Code
+		Tallies       []tally
+		CanSweep      bool
+		Running, Last *sweepView
+		After         time.Duration
+		Salts         []saltTable
+		Left          int // accounts whose salts are not shown
+	}{
+		len(tokens.Items) + len(payments.Items), tokens.More || payments.More, cmp.Or(tokens.Error, payments.Error),
+		tallies(tokens, payments), v.cfg.Sweep != nil, v.sweepView(running), v.sweepView(last), v.cfg.After,
+		v.salts(ctx), max(0, len(v.ids)-maxAccounts),
+	}})
+}
