@@ -20,16 +20,16 @@ type waiting struct {
 // queue is what waits, oldest first.
 type queue struct {
 	Items []waiting
-	More  bool           // there may be others
-	Error codegrant.Code // some could not be read
+	More  bool   // there may be others
+	Error string // code, when some could not be read
 }
 
 // horizon is beyond the 3 h by which a sweep moves what it took up.
 const horizon = 24 * time.Hour
 
-func (v *visit) waitingTokens(ctx context.Context, limit int) queue {
+func (v *visit) waitingTokens(ctx context.Context, limit int) (queue, error) {
 	list, err := v.cfg.Store.Unsettled(ctx, v.now.Add(horizon), limit)
-	q := v.newQueue(ctx, len(list) == limit, err)
+	q, err := v.newQueue(ctx, len(list), limit, err)
 	for _, t := range list {
 		if slices.Contains(v.ids, t.AccountID) {
 			q.Items = append(q.Items, waiting{
@@ -38,15 +38,15 @@ func (v *visit) waitingTokens(ctx context.Context, limit int) queue {
 			})
 		}
 	}
-	return q
+	return q, err
 }
 
-func (v *visit) waitingPayments(ctx context.Context, limit int) queue {
+func (v *visit) waitingPayments(ctx context.Context, limit int) (queue, error) {
 	if v.cfg.Payments == nil {
-		return queue{}
+		return queue{}, nil
 	}
 	list, err := v.cfg.Payments.UnsettledPayments(ctx, v.now.Add(horizon), limit)
-	q := v.newQueue(ctx, len(list) == limit, err)
+	q, err := v.newQueue(ctx, len(list), limit, err)
 	for _, p := range list {
 		if slices.Contains(v.ids, p.AccountID) {
 			q.Items = append(q.Items, waiting{
@@ -55,16 +55,29 @@ func (v *visit) waitingPayments(ctx context.Context, limit int) queue {
 			})
 		}
 	}
-	return q
+	return q, err
 }
 
-func (v *visit) newQueue(ctx context.Context, more bool, err error) queue {
-	q := queue{More: more}
-	if err != nil {
-		q.Error = codeOf(ctx, err)
-		v.logFailure(q.Error, err)
+// newQueue is for a list of n records. A sealed store returns what it could
+// open beside its error; an error alone is one.
+func (v *visit) newQueue(ctx context.Context, n, limit int, err error) (queue, error) {
+	q := queue{More: n == limit}
+	if n == 0 {
+		return q, err
 	}
-	return q
+	if err != nil {
+		code := codeOf(ctx, err)
+		q.Error = string(code)
+		v.logFailure(code, err)
+	}
+	return q, nil
+}
+
+func (v *visit) queues(ctx context.Context, limit int) (tokens, payments queue, err error) {
+	if tokens, err = v.waitingTokens(ctx, limit); err == nil {
+		payments, err = v.waitingPayments(ctx, limit)
+	}
+	return tokens, payments, err
 }
 
 func (v *visit) about(wallet codegrant.Wallet, user, account string) string {
@@ -86,16 +99,17 @@ func (v *visit) unsettled(ctx context.Context) error {
 	if asked, err := strconv.Atoi(v.r.URL.Query().Get("limit")); err == nil {
 		limit = min(max(asked, 1), most)
 	}
+	tokens, payments, err := v.queues(ctx, limit)
+	if err != nil {
+		return err
+	}
 	c := struct {
 		Tokens, Payments queue
 		Orders           bool
 		Next             int // limit of the link for more; 0 for none
-	}{v.waitingTokens(ctx, limit), v.waitingPayments(ctx, limit), v.cfg.Payments != nil, 0}
+	}{tokens, payments, v.cfg.Payments != nil, 0}
 	if (c.Tokens.More || c.Payments.More) && limit < most {
 		c.Next = min(limit*4, most)
-	}
-	if c.Tokens.Error != "" && len(c.Tokens.Items) == 0 { // a sealed store returns what it could open
-		return c.Tokens.Error
 	}
 	return v.show("unsettled", page{Title: "What waits", Nav: "unsettled", Content: c})
 }
@@ -132,7 +146,7 @@ type saltRow struct {
 
 type saltTable struct {
 	Account string
-	Error   codegrant.Code
+	Error   string // code
 	Rows    []saltRow
 }
 
@@ -143,8 +157,9 @@ func (v *visit) salts(ctx context.Context) (list []saltTable) {
 		table := saltTable{Account: id}
 		kit, err := v.kit(ctx, id)
 		if err != nil {
-			table.Error = codeOf(ctx, err)
-			v.logFailure(table.Error, err)
+			code := codeOf(ctx, err)
+			table.Error = string(code)
+			v.logFailure(code, err)
 			list = append(list, table)
 			continue
 		}
@@ -177,15 +192,15 @@ func (v *visit) sweepView(r sweepResult) *sweepView {
 const counted = 500 // records of each kind
 
 func (v *visit) overview(ctx context.Context) error {
-	tokens, payments := v.waitingTokens(ctx, counted), v.waitingPayments(ctx, counted)
-	if tokens.Error != "" && len(tokens.Items) == 0 {
-		return tokens.Error
+	tokens, payments, err := v.queues(ctx, counted)
+	if err != nil {
+		return err
 	}
 	running, last := v.sweep.state()
 	return v.show("overview", page{Title: "Overview", Nav: "overview", Content: struct {
 		Waiting       int
 		More          bool
-		Error         codegrant.Code
+		Error         string
 		Tallies       []tally
 		CanSweep      bool
 		Running, Last *sweepView

@@ -81,40 +81,40 @@ func (v *visit) style(context.Context) error {
 
 // problem is what the page of an error says.
 type problem struct {
-	Status     int
-	Code       codegrant.Code
-	Head, Text string
+	Status           int
+	Code, Head, Text string
 }
 
 // refuse answers with a page that tells the code and nothing of the cause.
 func (v *visit) refuse(err error) {
-	p := problem{Code: codeOf(v.r.Context(), err)}
+	code := codeOf(v.r.Context(), err)
+	p := problem{Code: string(code)}
 	var none *nothing
 	switch {
-	case p.Code == codegrant.ErrUnauthenticated:
+	case code == codegrant.ErrUnauthenticated:
 		p.Status, p.Head, p.Text = http.StatusForbidden, "Not for you", "Sign in as a member of staff who may see this page."
-	case p.Code == codegrant.ErrCrossOrigin:
+	case code == codegrant.ErrCrossOrigin:
 		p.Status, p.Head, p.Text = http.StatusForbidden, "Not from this site", "Open the page itself and press the button there."
 	case errors.As(err, &none):
 		p.Status, p.Head, p.Text = http.StatusNotFound, "Nothing found", "There is no user, sign-up, order or token of that name in the accounts that are shown here."
 		if none.shortened {
 			p.Text += " A shortened fingerprint cannot be looked up: use all 64 digits, or the number of the sign-up that stands beside it in the log."
 		}
-	case p.Code == codegrant.ErrNotFound:
+	case code == codegrant.ErrNotFound:
 		p.Status, p.Head, p.Text = http.StatusNotFound, "Nothing here", "There is no such record in the accounts that are shown here."
-	case p.Code == codegrant.ErrInvalidRequest:
+	case code == codegrant.ErrInvalidRequest:
 		p.Status, p.Head, p.Text = http.StatusBadRequest, "That cannot be looked up", "Type a name or a number, in one line."
-	case p.Code == codegrant.ErrTooLarge:
+	case code == codegrant.ErrTooLarge:
 		p.Status, p.Head, p.Text = http.StatusRequestEntityTooLarge, "That is too long", fmt.Sprintf("No name, number or token is longer than %d characters.", maxText)
-	case p.Code == codegrant.ErrMethod:
+	case code == codegrant.ErrMethod:
 		p.Status, p.Head, p.Text = http.StatusMethodNotAllowed, "Not like this", "Use the links and buttons of these pages."
-	case p.Code == codegrant.ErrDisabled:
+	case code == codegrant.ErrDisabled:
 		p.Status, p.Head, p.Text = http.StatusNotFound, "Switched off", "This is not configured here."
 	default:
 		p.Status, p.Head, p.Text = http.StatusServiceUnavailable, "It cannot be read at the moment", "Nothing was changed. Try again in a minute; your log has the reason under this code."
 	}
 	if p.Status != http.StatusNotFound {
-		v.logFailure(p.Code, err)
+		v.logFailure(code, err)
 	}
 	if err := v.write(p.Status, "message", page{Title: p.Head, Content: p}); err != nil {
 		http.Error(v.w, "This page is broken.", http.StatusInternalServerError)

@@ -20,7 +20,7 @@ type sweepResult struct {
 	By           string
 	Began, Ended time.Time
 	Counts       codegrant.Sweep
-	Code         codegrant.Code // why it ended early; empty when it did not
+	Code         string // why it ended early; empty when it did not
 }
 
 // begin reports false while a sweep is under way.
@@ -67,16 +67,16 @@ func (v *visit) runSweep() {
 		r.Ended = v.cfg.Now().UTC()
 		v.sweep.end(r)
 		level := slog.LevelInfo
-		if r.Code != "" && r.Code != codegrant.ErrDeadline {
+		if r.Code != "" && r.Code != string(codegrant.ErrDeadline) {
 			level = slog.LevelError
 		}
 		v.cfg.Logger.LogAttrs(ctx, level, "codegrant: console sweep", slog.String("code", "console_sweep"), slog.String("op", "console"),
 			slog.String("staff", r.By), slog.Int("looked", r.Counts.Looked), slog.Int("settled", r.Counts.Settled),
-			slog.Int("failed", r.Counts.Failed), slog.String("ended", string(r.Code)))
+			slog.Int("failed", r.Counts.Failed), slog.String("ended", r.Code))
 	}()
 	counts, err := v.cfg.Sweep(ctx)
 	r.Counts, r.Code = counts, ""
 	if err != nil {
-		r.Code = codeOf(ctx, err)
+		r.Code = string(codeOf(ctx, err))
 	}
 }
