@@ -36,10 +36,24 @@ func (v *visit) order(ctx context.Context) error {
 		},
 		Steps: v.orderSteps(p),
 	}
+	if refunded := refunded(p); refunded.Minor > 0 {
+		r.Facts = append(r.Facts, fact{Name: "Refunded", Text: refunded.String()})
+	}
 	if p.TokenID != "" {
 		r.Facts = append(r.Facts, fact{Name: "Charged sign-up", Text: p.TokenID, Link: link("token", account, "id", p.TokenID)})
 	}
 	return v.show("record", page{Title: "Order " + p.OrderID, Content: r})
+}
+
+// refunded is the sum of the refunds that succeeded.
+func refunded(p codegrant.Payment) codegrant.Amount {
+	sum := codegrant.Amount{Currency: p.Amount.Currency}
+	for _, r := range p.Refunds {
+		if r.Outcome == codegrant.Succeeded {
+			sum.Minor += r.Amount.Minor
+		}
+	}
+	return sum
 }
 
 // orderSteps tells an order's life as far as the record knows it.

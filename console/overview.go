@@ -179,14 +179,14 @@ func (v *visit) salts(ctx context.Context) (list []saltTable) {
 type sweepView struct {
 	sweepResult
 	At moment
-	In time.Duration
+	In string
 }
 
 func (v *visit) sweepView(r sweepResult) *sweepView {
 	if r.Began.IsZero() {
 		return nil
 	}
-	return &sweepView{r, v.at(r.Began), r.Ended.Sub(r.Began).Round(time.Millisecond)}
+	return &sweepView{r, v.at(r.Began), span(r.Ended.Sub(r.Began))}
 }
 
 const counted = 500 // records of each kind
@@ -204,12 +204,12 @@ func (v *visit) overview(ctx context.Context) error {
 		Tallies       []tally
 		CanSweep      bool
 		Running, Last *sweepView
-		After         time.Duration
+		After         string
 		Salts         []saltTable
 		Left          int // accounts whose salts are not shown
 	}{
 		len(tokens.Items) + len(payments.Items), tokens.More || payments.More, cmp.Or(tokens.Error, payments.Error),
-		tallies(tokens, payments), v.cfg.Sweep != nil, v.sweepView(running), v.sweepView(last), v.cfg.After,
+		tallies(tokens, payments), v.cfg.Sweep != nil, v.sweepView(running), v.sweepView(last), span(v.cfg.After),
 		v.salts(ctx), max(0, len(v.ids)-maxAccounts),
 	}})
 }

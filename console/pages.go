@@ -146,20 +146,30 @@ func (m moment) ISO() string { return m.t.Format(time.RFC3339) }
 // UTC is for people.
 func (m moment) UTC() string { return m.t.Format("2 Jan 2006, 15:04:05 UTC") }
 
+// Past is false for a time that is still to come.
+func (m moment) Past() bool { return !m.t.After(m.now) }
+
 // Ago says how long it is from now, either way.
 func (m moment) Ago() string {
 	d := m.now.Sub(m.t)
-	before, after := "", " ago"
-	if d < 0 {
-		d, before, after = -d, "in ", ""
+	switch {
+	case d.Abs() < time.Second:
+		return "now"
+	case d < 0:
+		return "in " + span(-d)
 	}
+	return span(d) + " ago"
+}
+
+// span is d in its largest unit of which there are two.
+func span(d time.Duration) string {
 	for _, unit := range []struct {
 		length time.Duration
 		name   string
 	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
-		if n := int(d / unit.length); n >= 2 || (n == 1 && unit.length < time.Hour) {
-			return fmt.Sprintf("%s%d %s%s", before, n, unit.name, after)
+		if n := d / unit.length; n >= 2 || (n == 1 && unit.length < time.Hour) {
+			return fmt.Sprintf("%d %s", n, unit.name)
 		}
 	}
-	return "now"
+	return "less than 1 s"
 }

@@ -141,7 +141,7 @@ func TestReasonsFollowTheRecord(t *testing.T) {
 		body := m.get(target).Body.String()
 		require.Equal(t, settled, strings.Contains(body, "It waits for nothing"), body)
 		require.Equal(t, !settled, strings.Contains(body, "<ul class=\"reasons\">"), body)
-		require.Equal(t, !settled, strings.Contains(body, "A sweep looks at it"), body)
+		require.Equal(t, !settled, strings.Contains(body, "sweep looks at it</h3>"), body)
 		if !settled {
 			waiting++
 		}
@@ -156,7 +156,7 @@ func TestReasonsFollowTheRecord(t *testing.T) {
 	}
 	require.Greater(t, waiting, 7)
 	list := m.get("unsettled").Body.String()
-	require.Equal(t, waiting, strings.Count(list, "Next look by a sweep"))
+	require.Equal(t, waiting, strings.Count(list, "sweep looks at it"))
 	require.Contains(t, m.get("./").Body.String(), `<p class="big">`)
 }
 
@@ -167,7 +167,7 @@ func TestPagesSayWhatHappened(t *testing.T) {
 		user, order string
 		want        []string
 	}{
-		"pending":                   {user: "pending", want: []string{"Sign-up undecided", "badge wait\">pending", "no token yet", "A sweep looks at it"}},
+		"pending":                   {user: "pending", want: []string{"Sign-up undecided", "badge wait\">pending", "no token yet", "A sweep looks at it after"}},
 		"active":                    {user: "active", want: []string{"badge good\">active", "Token delivered", "on record, not shown", "OnToken accepted “active”", "TNG eWallet"}},
 		"failed":                    {user: "failed", want: []string{"badge bad\">failed", "A success that comes later still counts"}},
 		"unbinding without answer":  {user: "unbinding", want: []string{"Unbinding unanswered", "No new charge starts"}},
@@ -177,7 +177,7 @@ func TestPagesSayWhatHappened(t *testing.T) {
 		"a payment under way":       {order: "order-pending", want: []string{"Payment pending", "350.00 PHP", "The gateway is working on it."}},
 		"a paid order":              {order: "order-paid", want: []string{"badge good\">succeeded", "OnPayment accepted “succeeded”", "PingPong’s number"}},
 		"a declined order":          {order: "order-failed", want: []string{"badge bad\">failed", "OnPayment accepted “failed”", "301002"}},
-		"a refunded order":          {order: "order-refunded", want: []string{"Refund 1 sent", "Refund 1 succeeded", "50.00 PHP", "broken cup", "OnRefund accepted"}},
+		"a refunded order":          {order: "order-refunded", want: []string{"Refund 1 sent", "Refund 1 succeeded", "<dt>Refunded</dt><dd>50.00 PHP</dd>", "broken cup", "OnRefund accepted"}},
 		"a charge without answer":   {order: "order-unknown", want: []string{"Payment unknown", "never a new one", "answer not known"}},
 		"a payment whose hook owes": {order: "order-owed", want: []string{"OnPayment owed", "Hook OnPayment owed"}},
 	} {

@@ -11,26 +11,28 @@ import (
 // record follow the kit's own rules: it has one if and only if its
 // UnsettledSince is set.
 type reason struct {
-	Label, Text string
-	Since       moment // zero where the record does not say
+	Class, Label, Text string
+	Since              moment // zero where the record does not say
 }
 
 func (v *visit) tokenReasons(t codegrant.Token) (list []reason) {
-	add := func(label, text string, since time.Time) { list = append(list, reason{label, text, v.at(since)}) }
+	add := func(class, label, text string, since time.Time) {
+		list = append(list, reason{class, label, text, v.at(since)})
+	}
 	switch {
 	case t.Status == codegrant.StatusPending:
-		add("Sign-up undecided", "The user was sent to the wallet, and nothing has told yet how it ended: "+
+		add("wait", "Sign-up undecided", "The user was sent to the wallet, and nothing has told yet how it ended: "+
 			"the user has not decided or turned back, or the gateway’s notification is late or lost.", t.CreatedAt)
 	case t.Status == codegrant.StatusUnbinding:
-		add("Unbinding unanswered", "The gateway was asked to end this agreement, and no answer has confirmed it. "+
-			"No new charge starts meanwhile.", time.Time{})
+		add("wait", "Unbinding unanswered", "The gateway was asked to end this agreement, and no answer has confirmed it. "+
+			"No new charge starts meanwhile.", t.UpdatedAt)
 	case t.Status == codegrant.StatusActive && !t.DoubtedAt.IsZero():
-		add("Token in doubt", "A charge was told that the gateway does not know this token, or a newer sign-up may have "+
+		add("wait", "Token in doubt", "A charge was told that the gateway does not know this token, or a newer sign-up may have "+
 			"taken its place. Only a confirmation by the gateway ends it.", t.DoubtedAt)
 	}
 	if t.Handled < t.Status {
-		add("OnToken owed", fmt.Sprintf("Your hook OnToken has not accepted “%s”: it failed, or a crash came between. "+
-			"Your log says which.", t.Status), time.Time{})
+		add("bad", "OnToken owed", fmt.Sprintf("Your hook OnToken has not accepted “%s”: it failed, or a crash came between. "+
+			"Your log says which.", t.Status), t.UpdatedAt)
 	}
 	return list
 }
@@ -45,25 +47,27 @@ func paymentHookOwed(p codegrant.Payment) bool {
 func refundHookOwed(r codegrant.RefundRecord) bool { return !open(r.Outcome) && r.Handled != r.Outcome }
 
 func (v *visit) paymentReasons(p codegrant.Payment) (list []reason) {
-	add := func(label, text string, since time.Time) { list = append(list, reason{label, text, v.at(since)}) }
+	add := func(class, label, text string, since time.Time) {
+		list = append(list, reason{class, label, text, v.at(since)})
+	}
 	switch {
 	case p.Outcome == "":
-		add("Payment unknown", "The charge was sent, or was about to be, and its answer is not known: the user may have paid or not. "+
+		add("bad", "Payment unknown", "The charge was sent, or was about to be, and its answer is not known: the user may have paid or not. "+
 			"Repeat the same attempt, never a new one.", p.SentAt)
 	case p.Outcome == codegrant.Pending:
-		add("Payment pending", "The gateway is working on the charge and has not told its end.", p.SentAt)
+		add("wait", "Payment pending", "The gateway is working on the charge and has not told its end.", p.SentAt)
 	case paymentHookOwed(p):
-		add("OnPayment owed", fmt.Sprintf("Your hook OnPayment has not accepted “%s”: it failed, or a crash came between. "+
+		add("bad", "OnPayment owed", fmt.Sprintf("Your hook OnPayment has not accepted “%s”: it failed, or a crash came between. "+
 			"Your log says which.", p.Outcome), time.Time{})
 	}
 	for _, r := range p.Refunds {
 		switch name := refundName(r); {
 		case r.Outcome == "":
-			add("Refund unknown", name+" was sent, or was about to be, and its answer is not known.", r.SentAt)
+			add("bad", "Refund unknown", name+" was sent, or was about to be, and its answer is not known.", r.SentAt)
 		case r.Outcome == codegrant.Pending:
-			add("Refund pending", "The gateway is working on "+name+" and has not told its end.", r.SentAt)
+			add("wait", "Refund pending", "The gateway is working on "+name+" and has not told its end.", r.SentAt)
 		case refundHookOwed(r):
-			add("OnRefund owed", fmt.Sprintf("Your hook OnRefund has not accepted “%s” of %s.", r.Outcome, name), time.Time{})
+			add("bad", "OnRefund owed", fmt.Sprintf("Your hook OnRefund has not accepted “%s” of %s.", r.Outcome, name), time.Time{})
 		}
 	}
 	return list

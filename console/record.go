@@ -204,5 +204,9 @@ func (v *visit) withNext(steps []step, unsettledSince time.Time) []step {
 	if unsettledSince.IsZero() {
 		return steps
 	}
-	return append(steps, step{Class: "next", Title: "A sweep looks at it", At: v.nextLook(unsettledSince)})
+	s := step{Class: "next", Title: "A sweep looks at it", At: v.nextLook(unsettledSince)}
+	if s.At.Past() {
+		s.Title, s.At = "The next sweep looks at it", moment{}
+	}
+	return append(steps, s)
 }
