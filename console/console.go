@@ -203,22 +203,17 @@ func (c *Console) kit(ctx context.Context, accountID string) (*codegrant.Kit, er
 	return c.cfg.Accounts.Kit(ctx, accountID)
 }
 
-// argument returns a value of the query of a link.
-func (v *visit) argument(name string) (string, error) {
-	s := v.r.URL.Query().Get(name)
-	if !readable(s) {
-		return "", codegrant.ErrInvalidRequest
+// named returns what a link names: an account that is shown, and a name in it.
+func (v *visit) named() (account, id string, err error) {
+	query := v.r.URL.Query()
+	account, id = query.Get("account"), query.Get("id")
+	switch {
+	case !readable(account), !readable(id):
+		return "", "", codegrant.ErrInvalidRequest
+	case !slices.Contains(v.ids, account):
+		return "", "", codegrant.ErrNotFound
 	}
-	return s, nil
-}
-
-// account returns the account of a link; it is one of those that are shown.
-func (v *visit) account() (string, error) {
-	id, err := v.argument("account")
-	if err == nil && !slices.Contains(v.ids, id) {
-		err = codegrant.ErrNotFound
-	}
-	return id, err
+	return account, id, nil
 }
 
 const maxText = 512 // bytes of what is searched for: the longest token

@@ -4,17 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/codegrant/codegrant"
 )
 
 func (v *visit) order(ctx context.Context) error {
-	account, err := v.account()
-	if err != nil {
-		return err
-	}
-	id, err := v.argument("id")
+	account, id, err := v.named()
 	if err != nil {
 		return err
 	}
@@ -40,7 +37,7 @@ func (v *visit) order(ctx context.Context) error {
 		r.Facts = append(r.Facts, fact{Name: "Refunded", Text: refunded.String()})
 	}
 	if p.TokenID != "" {
-		r.Facts = append(r.Facts, fact{Name: "Charged sign-up", Text: p.TokenID, Link: link("token", account, "id", p.TokenID)})
+		r.Facts = append(r.Facts, fact{Name: "Charged sign-up", Text: p.TokenID, Link: link("token", account, p.TokenID)})
 	}
 	return v.show("record", page{Title: "Order " + p.OrderID, Content: r})
 }
@@ -118,9 +115,9 @@ func hookStep(hook string, o codegrant.Outcome, owed bool) step {
 
 // facts makes facts of names and texts in turn, and leaves empty ones out.
 func facts(pairs ...string) (list []fact) {
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			list = append(list, fact{Name: pairs[i], Text: pairs[i+1]})
+	for pair := range slices.Chunk(pairs, 2) {
+		if name, text := pair[0], pair[len(pair)-1]; text != "" {
+			list = append(list, fact{Name: name, Text: text})
 		}
 	}
 	return list

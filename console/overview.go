@@ -33,7 +33,7 @@ func (v *visit) waitingTokens(ctx context.Context, limit int) (queue, error) {
 	for _, t := range list {
 		if slices.Contains(v.ids, t.AccountID) {
 			q.Items = append(q.Items, waiting{
-				t.ID, link("token", t.AccountID, "id", t.ID), v.about(t.Wallet, t.UserID, t.AccountID),
+				t.ID, link("token", t.AccountID, t.ID), v.about(t.Wallet, t.UserID, t.AccountID),
 				v.tokenReasons(t), v.nextLook(t.UnsettledSince),
 			})
 		}
@@ -50,7 +50,7 @@ func (v *visit) waitingPayments(ctx context.Context, limit int) (queue, error) {
 	for _, p := range list {
 		if slices.Contains(v.ids, p.AccountID) {
 			q.Items = append(q.Items, waiting{
-				p.OrderID, link("order", p.AccountID, "id", p.OrderID),
+				p.OrderID, link("order", p.AccountID, p.OrderID),
 				p.Amount.String() + " · " + v.about(p.Wallet, p.UserID, p.AccountID), v.paymentReasons(p), v.nextLook(p.UnsettledSince),
 			})
 		}
@@ -136,18 +136,11 @@ func tallies(queues ...queue) (list []tally) {
 	return list
 }
 
-// saltRow is how much a salt of an account is in use, in this process.
-type saltRow struct {
-	Name     string
-	Verified int64
-	Last     moment
-	Since    moment
-}
-
+// saltTable is how much the salts of an account are in use, in this process.
 type saltTable struct {
 	Account string
 	Error   string // code
-	Rows    []saltRow
+	Rows    []codegrant.SaltUsage
 }
 
 const maxAccounts = 20 // whose salts are shown
@@ -155,38 +148,16 @@ const maxAccounts = 20 // whose salts are shown
 func (v *visit) salts(ctx context.Context) (list []saltTable) {
 	for _, id := range v.ids[:min(len(v.ids), maxAccounts)] {
 		table := saltTable{Account: id}
-		kit, err := v.kit(ctx, id)
-		if err != nil {
+		if kit, err := v.kit(ctx, id); err == nil {
+			table.Rows = kit.SaltUsage()
+		} else {
 			code := codeOf(ctx, err)
 			table.Error = string(code)
 			v.logFailure(code, err)
-			list = append(list, table)
-			continue
-		}
-		for _, u := range kit.SaltUsage() {
-			name := "Salt " + strconv.Itoa(u.Salt)
-			if u.Salt == 0 {
-				name += " (signs)"
-			}
-			table.Rows = append(table.Rows, saltRow{name, u.Verified, v.at(u.Last), v.at(u.Since)})
 		}
 		list = append(list, table)
 	}
 	return list
-}
-
-// sweepView is a sweep for people.
-type sweepView struct {
-	sweepResult
-	At moment
-	In string
-}
-
-func (v *visit) sweepView(r sweepResult) *sweepView {
-	if r.Began.IsZero() {
-		return nil
-	}
-	return &sweepView{r, v.at(r.Began), span(r.Ended.Sub(r.Began))}
 }
 
 const counted = 500 // records of each kind
@@ -203,13 +174,13 @@ func (v *visit) overview(ctx context.Context) error {
 		Error         string
 		Tallies       []tally
 		CanSweep      bool
-		Running, Last *sweepView
+		Running, Last sweepResult
 		After         string
 		Salts         []saltTable
 		Left          int // accounts whose salts are not shown
 	}{
 		len(tokens.Items) + len(payments.Items), tokens.More || payments.More, cmp.Or(tokens.Error, payments.Error),
-		tallies(tokens, payments), v.cfg.Sweep != nil, v.sweepView(running), v.sweepView(last), span(v.cfg.After),
+		tallies(tokens, payments), v.cfg.Sweep != nil, running, last, span(v.cfg.After),
 		v.salts(ctx), max(0, len(v.ids)-maxAccounts),
 	}})
 }

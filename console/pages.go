@@ -79,44 +79,35 @@ func (v *visit) style(context.Context) error {
 	return nil
 }
 
-// problem is what the page of an error says.
-type problem struct {
-	Status           int
-	Code, Head, Text string
+// statusOf is 503 for every code that is not named here.
+func statusOf(code codegrant.Code) int {
+	switch code {
+	case codegrant.ErrUnauthenticated, codegrant.ErrCrossOrigin:
+		return http.StatusForbidden
+	case codegrant.ErrNotFound, codegrant.ErrDisabled:
+		return http.StatusNotFound
+	case codegrant.ErrInvalidRequest:
+		return http.StatusBadRequest
+	case codegrant.ErrTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case codegrant.ErrMethod:
+		return http.StatusMethodNotAllowed
+	}
+	return http.StatusServiceUnavailable
 }
 
 // refuse answers with a page that tells the code and nothing of the cause.
 func (v *visit) refuse(err error) {
 	code := codeOf(v.r.Context(), err)
-	p := problem{Code: string(code)}
-	var none *nothing
-	switch {
-	case code == codegrant.ErrUnauthenticated:
-		p.Status, p.Head, p.Text = http.StatusForbidden, "Not for you", "Sign in as a member of staff who may see this page."
-	case code == codegrant.ErrCrossOrigin:
-		p.Status, p.Head, p.Text = http.StatusForbidden, "Not from this site", "Open the page itself and press the button there."
-	case errors.As(err, &none):
-		p.Status, p.Head, p.Text = http.StatusNotFound, "Nothing found", "There is no user, sign-up, order or token of that name in the accounts that are shown here."
-		if none.shortened {
-			p.Text += " A shortened fingerprint cannot be looked up: use all 64 digits, or the number of the sign-up that stands beside it in the log."
-		}
-	case code == codegrant.ErrNotFound:
-		p.Status, p.Head, p.Text = http.StatusNotFound, "Nothing here", "There is no such record in the accounts that are shown here."
-	case code == codegrant.ErrInvalidRequest:
-		p.Status, p.Head, p.Text = http.StatusBadRequest, "That cannot be looked up", "Type a name or a number, in one line."
-	case code == codegrant.ErrTooLarge:
-		p.Status, p.Head, p.Text = http.StatusRequestEntityTooLarge, "That is too long", fmt.Sprintf("No name, number or token is longer than %d characters.", maxText)
-	case code == codegrant.ErrMethod:
-		p.Status, p.Head, p.Text = http.StatusMethodNotAllowed, "Not like this", "Use the links and buttons of these pages."
-	case code == codegrant.ErrDisabled:
-		p.Status, p.Head, p.Text = http.StatusNotFound, "Switched off", "This is not configured here."
-	default:
-		p.Status, p.Head, p.Text = http.StatusServiceUnavailable, "It cannot be read at the moment", "Nothing was changed. Try again in a minute; your log has the reason under this code."
-	}
-	if p.Status != http.StatusNotFound {
+	if code != codegrant.ErrNotFound {
 		v.logFailure(code, err)
 	}
-	if err := v.write(p.Status, "message", page{Title: p.Head, Content: p}); err != nil {
+	err = v.write(statusOf(code), "message", page{Title: "Not shown", Content: struct {
+		Code      string
+		Shortened bool
+		MaxText   int
+	}{string(code), errors.Is(err, errShortened), maxText}})
+	if err != nil {
 		http.Error(v.w, "This page is broken.", http.StatusInternalServerError)
 	}
 }
@@ -135,7 +126,10 @@ func (v *visit) logFailure(code codegrant.Code, err error) {
 // moment is a time as people read it.
 type moment struct{ t, now time.Time }
 
-func (v *visit) at(t time.Time) moment { return moment{t.UTC(), v.now} }
+func (v *visit) at(t time.Time) moment { return moment{now: v.now}.Of(t) }
+
+// Of is another time as of the same now.
+func (m moment) Of(t time.Time) moment { return moment{t.UTC(), m.now} }
 
 // Known is false for the zero time.
 func (m moment) Known() bool { return !m.t.IsZero() }

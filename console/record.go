@@ -30,13 +30,13 @@ type step struct {
 // record is the page of one sign-up or order. Nothing gets on a page that is
 // not named here: a record's credentials are never copied.
 type record struct {
-	Kind, Name string
-	Badge      badge
-	Pasted     bool // a token's value was searched for
-	Waiting    []reason
-	Next       moment
-	Facts      []fact
-	Steps      []step
+	Kind, Name, Link string // Link only in a list
+	Badge            badge
+	Pasted           bool // a token's value was searched for
+	Waiting          []reason
+	Next             moment
+	Facts            []fact
+	Steps            []step
 }
 
 func tokenBadge(t codegrant.Token) badge {
@@ -65,22 +65,10 @@ func outcomeBadge(o codegrant.Outcome) badge {
 	return badge{"wait", "not known"}
 }
 
-// tokenRow is a sign-up in the list of its user's.
-type tokenRow struct {
-	ID, Link, Wallet, Fingerprint string
-	Badge                         badge
-	Created, Updated              moment
-	Waiting                       []reason
-}
-
 const maxRows = 200 // sign-ups of one user
 
 func (v *visit) user(ctx context.Context) error {
-	account, err := v.account()
-	if err != nil {
-		return err
-	}
-	id, err := v.argument("id")
+	account, id, err := v.named()
 	if err != nil {
 		return err
 	}
@@ -96,25 +84,32 @@ func (v *visit) user(ctx context.Context) error {
 		ID, Account string
 		Orders      bool
 		Total       int
-		Rows        []tokenRow
+		Rows        []record
 	}{ID: id, Account: account, Orders: v.cfg.Payments != nil, Total: len(tokens)}
 	for _, t := range tokens[:min(len(tokens), maxRows)] {
-		c.Rows = append(c.Rows, tokenRow{
-			t.ID, link("token", account, "id", t.ID), cmp.Or(string(t.Wallet), "unknown wallet"), short(t.Fingerprint), tokenBadge(t),
-			v.at(t.CreatedAt), v.at(t.UpdatedAt), v.tokenReasons(t),
+		c.Rows = append(c.Rows, record{
+			Name: cmp.Or(string(t.Wallet), "unknown wallet"), Link: link("token", account, t.ID), Badge: tokenBadge(t),
+			Waiting: v.tokenReasons(t),
+			Facts: []fact{
+				{Name: "Sign-up", Text: t.ID},
+				{Name: "Fingerprint", Text: short(t.Fingerprint)},
+				{Name: "Created", At: v.at(t.CreatedAt)},
+				{Name: "Last change", At: v.at(t.UpdatedAt)},
+			},
 		})
 	}
 	return v.show("user", page{Title: "User " + id, Content: c})
 }
 
-func short(fingerprint string) string { return fingerprint[:min(8, len(fingerprint))] }
+func short(fingerprint string) string {
+	if len(fingerprint) < 8 {
+		return "no token yet"
+	}
+	return fingerprint[:8] + "…"
+}
 
 func (v *visit) token(ctx context.Context) error {
-	account, err := v.account()
-	if err != nil {
-		return err
-	}
-	id, err := v.argument("id")
+	account, id, err := v.named()
 	if err != nil {
 		return err
 	}
@@ -150,7 +145,7 @@ func (v *visit) userLink(account, user string) string {
 	if user == "" {
 		return ""
 	}
-	return link("user", account, "id", user)
+	return link("user", account, user)
 }
 
 // tokenSteps tells a sign-up's life as far as the record knows it.

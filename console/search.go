@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -14,8 +15,8 @@ import (
 type match struct{ Kind, Name, Account, Link string }
 
 // link is the address of a record's page.
-func link(page, account, name, value string) string {
-	return page + "?" + url.Values{"account": {account}, name: {value}}.Encode()
+func link(page, account, id string) string {
+	return page + "?" + url.Values{"account": {account}, "id": {id}}.Encode()
 }
 
 // search finds what was typed. It is a POST, and what was typed is never shown
@@ -44,17 +45,16 @@ func (v *visit) search(ctx context.Context) error {
 		return err
 	case len(found) == 1:
 		return v.goTo(found[0].Link)
+	case len(found) == 0 && isHex(q) && len(q) >= 8 && len(q) < 64:
+		return errShortened
 	case len(found) == 0:
-		return &nothing{shortened: isHex(q) && len(q) >= 8 && len(q) < 64}
+		return codegrant.ErrNotFound
 	}
 	return v.show("matches", page{Title: "Several things have this name", Content: found})
 }
 
-// nothing is a search without a result.
-type nothing struct{ shortened bool }
-
-func (*nothing) Error() string { return string(codegrant.ErrNotFound) }
-func (*nothing) Unwrap() error { return codegrant.ErrNotFound }
+// errShortened: what was not found may be the beginning of a fingerprint.
+var errShortened = fmt.Errorf("a shortened fingerprint: %w", codegrant.ErrNotFound)
 
 func isHex(s string) bool {
 	_, err := hex.DecodeString(s + s) // twice: an odd number of digits is fine too
@@ -105,7 +105,7 @@ func (v *visit) signUp(t codegrant.Token, err error, accounts []string) ([]match
 	}
 	for _, account := range accounts {
 		if t.AccountID == account {
-			return []match{{"Sign-up", t.ID, account, link("token", account, "id", t.ID)}}, nil
+			return []match{{"Sign-up", t.ID, account, link("token", account, t.ID)}}, nil
 		}
 	}
 	return nil, nil
@@ -118,12 +118,12 @@ func (v *visit) findIn(ctx context.Context, q, account string) (found []match, e
 		return nil, err
 	}
 	if len(tokens) > 0 {
-		found = append(found, match{"User", q, account, link("user", account, "id", q)})
+		found = append(found, match{"User", q, account, link("user", account, q)})
 	}
 	_, err = v.payment(ctx, account, q)
 	switch {
 	case err == nil:
-		found = append(found, match{"Order", q, account, link("order", account, "id", q)})
+		found = append(found, match{"Order", q, account, link("order", account, q)})
 	case !errors.Is(err, codegrant.ErrNotFound):
 		return nil, err
 	}

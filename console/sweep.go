@@ -23,6 +23,9 @@ type sweepResult struct {
 	Code         string // why it ended early; empty when it did not
 }
 
+// Took is how long it went on.
+func (r sweepResult) Took() string { return span(r.Ended.Sub(r.Began)) }
+
 // begin reports false while a sweep is under way.
 func (s *sweeper) begin(by string, now time.Time) bool {
 	s.mu.Lock()
