@@ -73,6 +73,9 @@ func openOffice(t *testing.T) *office {
 	return o
 }
 
+// longName has no place to break.
+var longName = strings.Repeat("averylongusername", 15)
+
 func (o *office) connect(user string, wallet codegrant.Wallet) codegrant.Token {
 	o.t.Helper()
 	signUp, err := o.StartSignUp(o.t.Context(), codegrant.SignUpParams{UserID: user, Wallet: wallet})
@@ -113,7 +116,7 @@ func (o *office) populate() {
 	ago(25 * time.Minute)
 	o.gateway.LoseNotifications(true)
 	o.connect("user-3120", codegrant.Kakaopay)
-	o.connect(strings.Repeat("a-very-long-user-name-", 11), codegrant.TNGeWallet)
+	o.connect(longName, codegrant.TNGeWallet)
 	o.gateway.LoseNotifications(false)
 	ago(12 * time.Minute)
 	ended := o.connect("user-1877", codegrant.DANA)
@@ -172,6 +175,9 @@ func TestConsole(t *testing.T) {
 			p.look("unsettled-dark")
 			p.dark(false)
 
+			p.find(longName)
+			p.reads("h1", longName)
+			p.look("long-name")
 			o.foundByValue(p)
 			p.watch.expect("404")
 			p.find("nobody")

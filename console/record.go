@@ -30,13 +30,13 @@ type step struct {
 // record is the page of one sign-up or order. Nothing gets on a page that is
 // not named here: a record's credentials are never copied.
 type record struct {
-	Kind, Name, Link string // Link only in a list
-	Badge            badge
-	Pasted           bool // a token's value was searched for
-	Waiting          []reason
-	Next             moment
-	Facts            []fact
-	Steps            []step
+	Kind, Name string
+	Badge      badge
+	Pasted     bool // a token's value was searched for
+	Waiting    []reason
+	Next       moment
+	Facts      []fact
+	Steps      []step
 }
 
 func tokenBadge(t codegrant.Token) badge {
@@ -88,10 +88,10 @@ func (v *visit) user(ctx context.Context) error {
 	}{ID: id, Account: account, Orders: v.cfg.Payments != nil, Total: len(tokens)}
 	for _, t := range tokens[:min(len(tokens), maxRows)] {
 		c.Rows = append(c.Rows, record{
-			Name: cmp.Or(string(t.Wallet), "unknown wallet"), Link: link("token", account, t.ID), Badge: tokenBadge(t),
+			Name: cmp.Or(string(t.Wallet), "unknown wallet"), Badge: tokenBadge(t),
 			Waiting: v.tokenReasons(t),
 			Facts: []fact{
-				{Name: "Sign-up", Text: t.ID},
+				{Name: "Sign-up", Text: t.ID, Link: link("token", account, t.ID)},
 				{Name: "Fingerprint", Text: short(t.Fingerprint)},
 				{Name: "Created", At: v.at(t.CreatedAt)},
 				{Name: "Last change", At: v.at(t.UpdatedAt)},
