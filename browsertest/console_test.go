@@ -132,6 +132,7 @@ func (o *office) populate() {
 	o.connect("user-4410", codegrant.Boost)
 	o.charge("order-10013")
 	require.NoError(t, o.gateway.Settle("order-10013"))
+	o.gateway.Hold() // what was refused is not delivered again meanwhile
 	o.refuses.Store(false)
 	ago(0)
 }
