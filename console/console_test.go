@@ -182,6 +182,23 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 }
 
+// A sealed store returns what it could open beside its error.
+func TestAListThatIsNotComplete(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t)
+	signUp := m.start("ann", codegrant.GCash)
+	m.store.failPartly(errors.New("no key 7"))
+	for _, target := range []string{"", "unsettled"} {
+		page := m.get(target)
+		require.Equal(t, http.StatusOK, page.Code)
+		require.Contains(t, page.Body.String(), "could not be read (store_failed)")
+		require.NotContains(t, page.Body.String(), "no key 7")
+		links(t, page.Body.String())
+	}
+	require.Contains(t, m.get("unsettled").Body.String(), signUp.ID)
+	require.Contains(t, m.log.String(), "no key 7")
+}
+
 func TestATokenValueIsFoundAndNeverRepeated(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t)
@@ -194,6 +211,14 @@ func TestATokenValueIsFoundAndNeverRepeated(t *testing.T) {
 	require.Contains(t, page, "which is a credential")
 	require.Contains(t, page, token.ID)
 	require.NotContains(t, page+found.Body.String()+m.log.String(), token.Value.Reveal())
+
+	other := token
+	other.ID, other.AccountID, other.Revision = "other", "another-account", 1
+	other.Value, other.Fingerprint = codegrant.NewSecret("value-elsewhere"), codegrant.Fingerprint(codegrant.NewSecret("value-elsewhere"))
+	require.NoError(t, m.store.Save(t.Context(), other))
+	require.Equal(t, http.StatusNotFound, m.search("value-elsewhere").Code)
+	require.NotContains(t, m.store.askedFor(), "value-elsewhere", "it must not reach a query's parameters")
+	require.NotContains(t, m.store.askedFor(), token.Value.Reveal())
 
 	byName := m.search(strings.ToUpper(token.Fingerprint)).Header().Get("Location")
 	require.Equal(t, location, byName+"&pasted=yes")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,9 +45,30 @@ func (m *merchant) now() time.Time { return time.Now().Add(time.Duration(m.later
 // when told to.
 type spyStore struct {
 	*memstore.Store
-	mu   sync.Mutex
-	last string
-	fail error
+	mu     sync.Mutex
+	last   string
+	asked  []string
+	fail   error
+	partly error // what Unsettled returns beside its list
+}
+
+func (s *spyStore) failPartly(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.partly = err
+}
+
+func (s *spyStore) note(parameter string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, parameter)
+}
+
+// askedFor is every id and user that the store was asked for.
+func (s *spyStore) askedFor() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
 }
 
 func (s *spyStore) failing() error {
@@ -75,6 +97,7 @@ func (s *spyStore) Get(ctx context.Context, id string) (codegrant.Token, error) 
 	if err := s.failing(); err != nil {
 		return codegrant.Token{}, err
 	}
+	s.note(id)
 	return s.Store.Get(ctx, id)
 }
 
@@ -82,6 +105,7 @@ func (s *spyStore) ByUser(ctx context.Context, account, user string) ([]codegran
 	if err := s.failing(); err != nil {
 		return nil, err
 	}
+	s.note(user)
 	return s.Store.ByUser(ctx, account, user)
 }
 
@@ -96,7 +120,10 @@ func (s *spyStore) Unsettled(ctx context.Context, olderThan time.Time, limit int
 	if err := s.failing(); err != nil {
 		return nil, err
 	}
-	return s.Store.Unsettled(ctx, olderThan, limit)
+	list, err := s.Store.Unsettled(ctx, olderThan, limit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return list, errors.Join(err, s.partly)
 }
 
 type logBuffer struct {

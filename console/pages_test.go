@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -219,4 +220,47 @@ func TestUnsettledShowsMoreOnRequest(t *testing.T) {
 		require.Equal(t, want < 3, strings.Contains(page, "unsettled?limit="), limit)
 	}
 	require.Contains(t, m.get("./").Body.String(), `<p class="big">3 `)
+}
+
+// What the simulator's flows do not bring about.
+func TestRarerRecords(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t)
+	for by, want := range map[codegrant.EndedBy]string{
+		codegrant.EndedByGateway: "By the gateway: it no longer knows the token.",
+		"":                       "Nothing says by whom.",
+	} {
+		id := "ended-" + string(by)
+		require.NoError(t, m.store.Save(t.Context(), codegrant.Token{
+			ID: id, AccountID: m.AccountID(), Status: codegrant.StatusUnbound, Handled: codegrant.StatusUnbound, EndedBy: by,
+			Revision: 1, CreatedAt: m.now(), UpdatedAt: m.now(),
+		}))
+		page := m.get("token?" + values("account", m.AccountID(), "id", id)).Body.String()
+		require.Contains(t, page, want)
+		require.Contains(t, page, "not known", "neither wallet nor user")
+	}
+
+	_, err := m.Payment(t.Context(), "order-1")
+	require.ErrorIs(t, err, codegrant.ErrNotFound)
+	refund := func(number int, o, handled codegrant.Outcome) codegrant.RefundRecord {
+		return codegrant.RefundRecord{Number: number, Amount: codegrant.Amount{Minor: 100, Currency: "PHP"}, Outcome: o, Handled: handled}
+	}
+	require.NoError(t, m.store.SavePayment(t.Context(), codegrant.Payment{
+		ID: m.store.last, AccountID: m.AccountID(), OrderID: "order-1", Outcome: codegrant.Succeeded, Handled: codegrant.Succeeded,
+		Amount: codegrant.Amount{Minor: 900, Currency: "PHP"}, Revision: 1, CreatedAt: m.now(), UnsettledSince: m.now().Add(-time.Hour),
+		Refunds: []codegrant.RefundRecord{
+			refund(1, "", ""), refund(2, codegrant.Pending, ""), refund(3, codegrant.Succeeded, ""), refund(4, codegrant.Failed, codegrant.Failed),
+			refund(0, codegrant.Succeeded, codegrant.Succeeded),
+		},
+	}))
+	page := m.get("order?" + values("account", m.AccountID(), "id", "order-1")).Body.String()
+	for _, want := range []string{
+		"Heard of by a notification", "Refund unknown", "refund 1 was sent, or was about to be", "Refund pending", "working on refund 2",
+		"OnRefund owed", "“succeeded” of refund 3", "Refund 4 failed", "Refund that was not made here succeeded",
+		"<dt>Refunded</dt><dd>2.00 PHP</dd>", "The next sweep looks at it.",
+	} {
+		require.Contains(t, page, want)
+	}
+	require.Equal(t, 3, strings.Count(page, `<strong class="badge`), "refund 4 and the one not made here wait for nothing")
+	links(t, page)
 }

@@ -65,7 +65,8 @@ func isHex(s string) bool {
 func (v *visit) find(ctx context.Context, q string, accounts []string) ([]match, error) {
 	// First as a token's value: one that is known goes no further.
 	t, err := v.cfg.Store.ByFingerprint(ctx, codegrant.Fingerprint(codegrant.NewSecret(q)))
-	if found, err := v.signUp(t, err, accounts); found != nil || err != nil {
+	if !errors.Is(err, codegrant.ErrNotFound) {
+		found, err := v.signUp(t, err, accounts)
 		for i := range found {
 			found[i].Link += "&pasted=yes"
 		}
