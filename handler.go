@@ -146,6 +146,9 @@ type Kit struct {
 	mux      *http.ServeMux
 }
 
+// AccountID is accId of the account that the Kit serves.
+func (k *Kit) AccountID() string { return k.client.account.ID }
+
 // New checks cfg and returns a Kit; every problem is in one [*ConfigError].
 func New(cfg Config) (*Kit, error) {
 	if p := cfg.problems(); len(p) > 0 {

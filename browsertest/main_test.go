@@ -7,11 +7,11 @@
 package browsertest
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
 )
@@ -26,7 +26,6 @@ type street struct {
 
 func TestShopInABrowser(t *testing.T) {
 	chromium := findChromium(t)
-	clearScreenshots(t)
 	s := &street{startShop(t), startChromium(t, chromium)}
 
 	t.Run("main job", func(t *testing.T) {
@@ -60,13 +59,16 @@ func TestShopInABrowser(t *testing.T) {
 	t.Run("Ctrl+C", s.shop.interrupt)
 }
 
-// clearScreenshots removes what an earlier run left.
-func clearScreenshots(t *testing.T) {
-	t.Helper()
-	require.NoError(t, os.MkdirAll(screenshots, 0o755))
-	old, err := filepath.Glob(filepath.Join(screenshots, "*.png"))
-	require.NoError(t, err)
+// TestMain removes the screenshots that an earlier run left.
+func TestMain(m *testing.M) {
+	err := os.MkdirAll(screenshots, 0o755)
+	old, _ := filepath.Glob(filepath.Join(screenshots, "*.png"))
 	for _, each := range old {
-		require.NoError(t, os.Remove(each))
+		err = errors.Join(err, os.Remove(each))
 	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "screenshots:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
 }

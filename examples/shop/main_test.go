@@ -22,13 +22,13 @@ func TestRunServesUntilItIsStopped(t *testing.T) {
 	}()
 	var addresses []string
 	lines := bufio.NewScanner(output)
-	for len(addresses) < 3 && lines.Scan() {
+	for len(addresses) < 4 && lines.Scan() {
 		if i := strings.Index(lines.Text(), "http://"); i >= 0 {
 			addresses = append(addresses, strings.Fields(lines.Text()[i:])[0])
 		}
 	}
 	go func() { _, _ = io.Copy(io.Discard, output) }()
-	require.Len(t, addresses, 3)
+	require.Len(t, addresses, 4)
 	for _, address := range addresses {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		require.NoError(t, err)

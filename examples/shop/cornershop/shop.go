@@ -34,6 +34,7 @@ type Config struct {
 // Shop is what the handlers share.
 type Shop struct {
 	kit        *codegrant.Kit
+	console    http.Handler
 	log        *slog.Logger
 	baseURL    string
 	gatewayURL string
@@ -96,10 +97,12 @@ func New(cfg Config) (*Shop, error) {
 		OnPayment:  s.onPayment,
 		OnRefund:   s.onRefund,
 		Logger:     cfg.Log,
-		// Quick, so that one can watch it heal; the default is a minute.
-		Reconcile: codegrant.ReconcileConfig{Every: 5 * time.Second, After: 5 * time.Second},
+		Reconcile:  codegrant.ReconcileConfig{Every: 5 * time.Second, After: sweepAfter},
 	})
 	if err != nil {
+		return nil, err
+	}
+	if s.console, err = s.newConsole(cfg.Store, cfg.Payments); err != nil {
 		return nil, err
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -134,6 +137,9 @@ func (s *Shop) Routes() http.Handler {
 	// The kit guards its own forms. Its notification endpoint is called by the
 	// gateway and must stay outside of everything above.
 	mux.Handle("/wallet/", http.StripPrefix("/wallet", s.kit))
+
+	// The console asks by itself who it is; signedIn only shows the way in.
+	mux.Handle(operations+"/", s.signedIn(http.StripPrefix(operations, s.console).ServeHTTP))
 
 	mux.HandleFunc("/", s.notFound)
 	return s.oneHost(mux)

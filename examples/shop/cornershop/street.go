@@ -71,9 +71,10 @@ func (s *Street) Announce(w io.Writer) {
   Shop           %s
   Your wallets   %s/wallet   (simulated: what the wallet apps show you)
   Ledger         %s/ledger   (simulated: what the gateway did)
+  Operations     %s/   (what the merchant's staff see; sign in to the shop first)
 
 Press Ctrl+C to stop.
-`, s.ShopURL, s.GatewayURL, s.GatewayURL)
+`, s.ShopURL, s.GatewayURL, s.GatewayURL, s.ShopURL+operations)
 }
 
 // notifyDelay is how long the simulator takes to tell the shop something, so
