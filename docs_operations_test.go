@@ -2,7 +2,6 @@ package codegrant_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -181,7 +180,7 @@ func TestAWrongSaltIsToldByTheGatewaysUnsignedAnswer(t *testing.T) {
 	_, err := s.StartSignUp(t.Context(), codegrant.SignUpParams{UserID: "ann", Wallet: codegrant.GCash})
 	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
 	var answer *codegrant.GatewayError
-	require.True(t, errors.As(err, &answer))
+	require.ErrorAs(t, err, &answer)
 	require.Equal(t, "104000", answer.Code)
 	require.True(t, answer.Unverified)
 }
