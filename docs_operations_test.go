@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,4 +185,49 @@ func TestAWrongSaltIsToldByTheGatewaysUnsignedAnswer(t *testing.T) {
 	require.ErrorAs(t, err, &answer)
 	require.Equal(t, "104000", answer.Code)
 	require.True(t, answer.Unverified)
+}
+
+// The hook hears of an unbinding whose answer was lost, as docs/mount.md says.
+func TestTheHookHearsThatATokenIsEnding(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.connect(t, "ann")
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpUnbind, Kind: gatewaytest.ResetAfter})
+	_, err := s.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann"})
+	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
+	heard := s.heard()
+	require.Equal(t, codegrant.StatusUnbinding, heard[len(heard)-1].Token.Status)
+}
+
+// What docs/going-live.md says can be checked.
+func TestChecksOfTheGoingLivePage(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for body, status := range map[string]int{"": 400, "x": 400, `{"accId":"` + gatewaytest.DefaultAccountID + `"}`: 401} {
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/wallet/notify/x", strings.NewReader(body)))
+		require.Equal(t, status, w.Code, body)
+	}
+	_, err := codegrant.NewClient(codegrant.ClientConfig{
+		Account:   codegrant.Account{ID: "2022102018024210348883", Salts: codegrant.Salts(gatewaytest.DefaultSalt)},
+		Endpoints: codegrant.Endpoints{Host: "http://gateway.example"},
+	})
+	require.ErrorIs(t, err, codegrant.ErrInvalidConfig)
+	require.Equal(t, "100 KRW", codegrant.Amount{Minor: 100, Currency: "KRW"}.String())
+	var whole []codegrant.Wallet
+	for _, w := range codegrant.Wallets() {
+		if !w.PartialRefund {
+			whole = append(whole, w.Wallet)
+		}
+	}
+	require.ElementsMatch(t, []codegrant.Wallet{codegrant.TrueMoney, codegrant.RabbitLINEPay, codegrant.Kakaopay}, whole)
+	ann, bob := s.connect(t, "ann"), chargeParams("bob", "order-1")
+	bob.TokenID = ann.ID
+	_, err = s.Charge(t.Context(), bob)
+	require.ErrorIs(t, err, codegrant.ErrNotOwner)
+	angle := chargeParams("ann", "order-2")
+	angle.Remark = "<3"
+	_, err = s.Charge(t.Context(), angle)
+	require.ErrorIs(t, err, codegrant.ErrInvalidRequest)
+	require.Empty(t, s.gateway.Ledger().Charges)
 }
