@@ -194,6 +194,14 @@ func TestCommandsOfTheDocsExist(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile("Makefile")
 	require.NoError(t, err)
+	names, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	var tests strings.Builder
+	for _, name := range names {
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		tests.Write(source)
+	}
 	commands := 0
 	for name, page := range docPages(t) {
 		text := strings.Join(blocks(page, "sh"), "\n")
@@ -212,6 +220,10 @@ func TestCommandsOfTheDocsExist(t *testing.T) {
 			if err != nil || !info.IsDir() {
 				t.Errorf("%s: %s is no folder", name, folder)
 			}
+		}
+		for _, c := range regexp.MustCompile(`\bgo test -run (\w+) \.(?:\s|$)`).FindAllStringSubmatch(text, -1) {
+			commands++
+			require.Regexp(t, `(?m)^func Test\w*`+c[1], tests.String(), name)
 		}
 		for _, c := range regexp.MustCompile(`(?m)(?:^|\s)make ([a-z-]+)(?:\s|$)`).FindAllStringSubmatch(text, -1) {
 			commands++
