@@ -1,6 +1,7 @@
 package codegrant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -55,7 +56,9 @@ type ChargeParams struct {
 	Amount  Amount // required, positive
 
 	TokenID string // record to charge; empty means the user's newest active one
-	Wallet  Wallet // only a token of this wallet; empty means any
+	// Wallet is the only one whose token may be charged; empty means any. It is
+	// needed for a token that was adopted and whose wallet nobody has said.
+	Wallet Wallet
 
 	ShopperIP string      // IPv4 or IPv6 address of the user; required
 	Email     string      // of the user; required
@@ -124,7 +127,7 @@ func (k *Kit) chargeable(ctx context.Context, op string, p ChargeParams) (Token,
 	if err != nil {
 		return Token{}, err
 	}
-	if t.Status != StatusActive || (p.Wallet != "" && t.Wallet != p.Wallet) {
+	if t.Status != StatusActive || (p.Wallet != "" && t.Wallet != "" && t.Wallet != p.Wallet) {
 		return Token{}, &Error{Op: op, Code: ErrNoToken}
 	}
 	return t, nil
@@ -133,7 +136,7 @@ func (k *Kit) chargeable(ctx context.Context, op string, p ChargeParams) (Token,
 func (k *Kit) payRequest(t Token, p ChargeParams) PayRequest {
 	return PayRequest{
 		RequestID: k.chargeID(p.OrderID, p.Attempt), OrderID: p.OrderID, UserID: t.UserID,
-		Token: t.Value, Wallet: t.Wallet, Amount: p.Amount,
+		Token: t.Value, Wallet: cmp.Or(t.Wallet, p.Wallet), Amount: p.Amount,
 		ShopperIP: p.ShopperIP, Email: p.Email, Terminal: p.Terminal,
 		NotificationURL: k.cfg.NotifyURL + "/" + t.ID,
 		Goods:           p.Goods, Country: p.Country, Remark: p.Remark,

@@ -18,16 +18,25 @@ func (k *Kit) Tokens(ctx context.Context, userID string) ([]Token, error) {
 }
 
 // ActiveToken returns the user's newest active token, of that wallet only when
-// wallet is not empty; [ErrNoToken] when there is none.
+// wallet is not empty; [ErrNoToken] when there is none. A token that was adopted
+// by a message which named no wallet stands for any, where no other does.
 func (k *Kit) ActiveToken(ctx context.Context, userID string, wallet Wallet) (Token, error) {
 	tokens, err := k.Tokens(ctx, userID)
 	if err != nil {
 		return Token{}, err
 	}
+	unnamed := Token{}
 	for i := len(tokens) - 1; i >= 0; i-- {
-		if t := tokens[i]; t.Status == StatusActive && (wallet == "" || t.Wallet == wallet) {
+		switch t := tokens[i]; {
+		case t.Status != StatusActive:
+		case wallet == "" || t.Wallet == wallet:
 			return t, nil
+		case t.Wallet == "" && unnamed.ID == "":
+			unnamed = t
 		}
+	}
+	if unnamed.ID != "" {
+		return unnamed, nil
 	}
 	return Token{}, &Error{Op: "token", Code: ErrNoToken}
 }
