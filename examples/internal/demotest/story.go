@@ -1,6 +1,9 @@
 package demotest
 
 import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -92,15 +95,29 @@ func Refusals(t *testing.T, s *Shop) {
 		"no JSON":         {"hello", nil, http.StatusBadRequest},
 		"a forged one":    {string(forged(s)), nil, http.StatusUnauthorized},
 		"a very long one": {strings.Repeat("x", 65<<10), nil, http.StatusRequestEntityTooLarge},
-		"one in gzip":     {"hello", []string{"Content-Encoding", "gzip"}, http.StatusBadRequest},
+		"one in gzip, which is not what was signed": {
+			zipped(t, s.Gateway.SignedBody(`{"notifyType":"NEWS"}`, nil)), []string{"Content-Encoding", "gzip"}, http.StatusBadRequest,
+		},
 	} {
 		answer := b.Do(http.MethodPost, "/wallet/notify/"+id, tc.body, append(tc.header, "Content-Type", "application/json")...)
 		equal(t, tc.want, answer.Status, name)
 		equal(t, http.StatusText(tc.want), answer.Body, name)
 		equal(t, "no-store", answer.Header.Get("Cache-Control"), name)
 	}
+	genuine := b.Do(http.MethodPost, "/wallet/notify/"+id, string(s.Gateway.SignedBody(`{"notifyType":"NEWS"}`, nil)))
+	equal(t, "200 OK", fmt.Sprint(genuine.Status, " ", genuine.Body), "a genuine notification")
 	contains(t, b.Get("/").Body, "GCash is connected")
 	equal(t, 0, len(s.Gateway.Ledger().Charges), "charges")
+}
+
+func zipped(t *testing.T, body []byte) string {
+	t.Helper()
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	_, err := w.Write(body)
+	must(t, err)
+	must(t, w.Close())
+	return zipped.String()
 }
 
 // forged is a notification that was signed and then changed.
