@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/adaptor"
 	"github.com/gofiber/fiber/v3/middleware/recover"
+	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
 	"github.com/codegrant/codegrant/examples/internal/demo"
@@ -21,24 +24,30 @@ func newAdapted(client *codegrant.Client, url string) (*fiber.App, error) {
 	store := memstore.New()
 	kit, err := codegrant.New(codegrant.Config{
 		Client: client, Store: store, Payments: store, BaseURL: url + "/wallet",
-		User: func(r *http.Request) (string, error) {
-			cookie, err := r.Cookie(demo.GuestCookie)
-			if err != nil {
-				return "", nil //nolint:nilerr // nobody
-			}
-			return demo.UserID(cookie.Value), nil
-		},
+		User: signedIn,
 	})
 	if err != nil {
 		return nil, err
 	}
+	return adapted(kit), nil
+}
+
+func signedIn(r *http.Request) (string, error) {
+	cookie, err := r.Cookie(demo.GuestCookie)
+	if err != nil {
+		return "", nil // nobody
+	}
+	return demo.UserID(cookie.Value), nil
+}
+
+func adapted(kit *codegrant.Kit) *fiber.App {
 	s := &shop{kit}
 	app := fiber.New(fiber.Config{BodyLimit: 64 << 10, ErrorHandler: answerError})
 	app.Use(recover.New())
-	app.Get("/", s.home)
-	app.Post("/buy", sameOrigin(), s.requireToken, s.buy)
+	app.Get("/", noStore, s.home)
+	app.Post("/buy", noStore, sameOrigin(), s.requireToken, s.buy)
 	app.All("/wallet/*", adaptor.HTTPHandler(ownContext(http.StripPrefix("/wallet", kit))))
-	return app, nil
+	return app
 }
 
 // ownContext replaces the context, which the adaptor makes of what the next
@@ -57,4 +66,43 @@ func TestAdaptedOnePayment(t *testing.T) {
 func TestAdaptedRefusals(t *testing.T) {
 	t.Parallel()
 	demotest.Refusals(t, openApp(t, newAdapted))
+}
+
+// Only the race detector sees what this is about.
+func TestWorkThatOutlivesItsRequestReadsNoOtherOnes(t *testing.T) {
+	t.Parallel()
+	for name, routes := range map[string]func(*codegrant.Kit) *fiber.App{"functions": routes, "adaptor": adapted} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stop, stopped := make(chan struct{}), make(chan struct{})
+			shop := openApp(t, func(client *codegrant.Client, url string) (*fiber.App, error) {
+				kit, err := codegrant.New(codegrant.Config{
+					Client: client, Store: memstore.New(), BaseURL: url + "/wallet", Timeout: 50 * time.Millisecond,
+					User: signedIn,
+					OnToken: func(ctx context.Context, _ codegrant.Change) error {
+						defer close(stopped)
+						<-ctx.Done()
+						for ctx.Value("trace id") == nil { // as tracers do
+							select {
+							case <-stop:
+								return nil
+							default:
+								runtime.Gosched()
+							}
+						}
+						return nil
+					},
+				})
+				return routes(kit), err
+			})
+			b := shop.Browser(t)
+			require.NoError(t, shop.Gateway.Approve(b.Start()))
+			require.Equal(t, http.StatusServiceUnavailable, shop.Delivered())
+			for range 20 {
+				b.Get("/")
+			}
+			close(stop)
+			<-stopped
+		})
+	}
 }

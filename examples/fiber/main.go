@@ -55,8 +55,11 @@ func newApp(client *codegrant.Client, url string) (*fiber.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shop{kit}
+	return routes(kit), nil
+}
 
+func routes(kit *codegrant.Kit) *fiber.App {
+	s := &shop{kit}
 	app := fiber.New(fiber.Config{
 		BodyLimit:    64 << 10, // Fiber reads a body whole before any handler runs
 		ReadTimeout:  5 * time.Second,
@@ -70,7 +73,7 @@ func newApp(client *codegrant.Client, url string) (*fiber.App, error) {
 	app.Get("/wallet/return/:id", s.comeBack)
 	app.Post("/wallet/notify/:id", s.notify) // not behind sameOrigin, nor any other CSRF protection
 	app.Post("/wallet/unbind", sameOrigin(), s.unbind)
-	return app, nil
+	return app
 }
 
 type shop struct{ kit *codegrant.Kit }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 	"github.com/codegrant/codegrant"
 	"github.com/codegrant/codegrant/examples/internal/demotest"
 	"github.com/codegrant/codegrant/gatewaytest"
+	"github.com/codegrant/codegrant/memstore"
 )
 
 // openApp opens the shop on Fiber's own server.
@@ -66,6 +68,26 @@ func TestReturnPageFollowsTheRecord(t *testing.T) {
 	connected := b.Get(back)
 	require.Contains(t, connected.Body, "GCash is connected")
 	require.Empty(t, connected.Header.Get("Refresh"))
+}
+
+func TestReturnPageAsksWhatNobodyTold(t *testing.T) {
+	t.Parallel()
+	shop := openApp(t, func(client *codegrant.Client, url string) (*fiber.App, error) {
+		kit, err := codegrant.New(codegrant.Config{
+			Client: client, Store: memstore.New(), BaseURL: url + "/wallet",
+			User: func(*http.Request) (string, error) { return "", nil },
+			Now:  func() time.Time { return time.Now().Add(-time.Minute) }, // the record is a minute old
+		})
+		return routes(kit), err
+	})
+	shop.Gateway.LoseNotifications(true)
+	b := shop.Browser(t)
+	authURL := b.Start()
+	require.NoError(t, shop.Gateway.Approve(authURL))
+	require.Zero(t, shop.Delivered())
+	back, err := shop.Gateway.ReturnURL(authURL)
+	require.NoError(t, err)
+	require.Contains(t, b.Get(strings.TrimPrefix(back, shop.URL)).Body, "GCash is connected")
 }
 
 func TestUnbindingWithoutAnAnswerStopsCharges(t *testing.T) {

@@ -3,10 +3,13 @@
 package demotest
 
 import (
+	"bytes"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +21,9 @@ import (
 type Shop struct {
 	URL     string
 	Gateway *gatewaytest.Server
+
+	mu   sync.Mutex
+	sent []string // bodies of the shop's requests to the gateway
 }
 
 // Open opens the shop that serve makes, which serves what listener accepts in
@@ -27,7 +33,15 @@ func Open(t *testing.T, serve func(listener net.Listener, client *codegrant.Clie
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's
 	must(t, err)
 	s := &Shop{URL: "http://" + listener.Addr().String(), Gateway: gatewaytest.NewServer(gatewaytest.Config{})}
-	t.Cleanup(serve(listener, s.Gateway.Client(), s.URL))
+	client, err := codegrant.NewClient(codegrant.ClientConfig{
+		Account: codegrant.Account{
+			ID: gatewaytest.DefaultAccountID, Salts: codegrant.Salts(gatewaytest.DefaultSalt),
+		},
+		Endpoints:  codegrant.Endpoints{Host: s.Gateway.URL},
+		HTTPClient: &http.Client{Transport: s},
+	})
+	must(t, err)
+	t.Cleanup(serve(listener, client, s.URL))
 	t.Cleanup(s.Gateway.Close) // before the shop stops: it may be delivering
 	return s
 }
@@ -46,6 +60,27 @@ func serve(listener net.Listener, handler http.Handler) (stop func()) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(listener) }()
 	return func() { _ = server.Close() }
+}
+
+// RoundTrip notes what the shop sends to the gateway, and sends it.
+func (s *Shop) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.sent = append(s.sent, string(body))
+	s.mu.Unlock()
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return s.Gateway.Transport().RoundTrip(r)
+}
+
+// Sent returns everything that the shop has sent to the gateway.
+func (s *Shop) Sent() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.sent, "\n")
 }
 
 // Paid counts the charges that moved money.

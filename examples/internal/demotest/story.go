@@ -31,6 +31,8 @@ func OnePayment(t *testing.T, s *Shop) {
 	equal(t, http.StatusOK, back.Status, "the return page")
 	contains(t, back.Body, "GCash is connected")
 
+	equal(t, "no-store", b.Get("/").Header.Get("Cache-Control"), "caching of the page")
+
 	order := b.Field("order")
 	for range 2 {
 		bought := b.Buy(order)
@@ -39,9 +41,12 @@ func OnePayment(t *testing.T, s *Shop) {
 		equal(t, 1, len(s.Gateway.Ledger().Charges), "charges at the gateway")
 	}
 	equal(t, http.StatusOK, s.Delivered(), "the notification of the payment")
+	contains(t, s.Sent(), "127.0.0.1")
+	equal(t, false, strings.Contains(s.Sent(), elsewhere), "believing the browser about its address")
 
 	gone := b.Disconnect()
 	equal(t, http.StatusSeeOther, gone.Status, "disconnecting: "+gone.Body)
+	equal(t, "no-store", gone.Header.Get("Cache-Control"), "caching of the answer")
 	equal(t, "/", gone.Location, "where the browser goes after disconnecting")
 	contains(t, b.Get("/").Body, "No wallet is connected")
 	equal(t, gatewaytest.EndedByMerchant, s.Gateway.Ledger().Agreements[0].EndedBy, "who ended the agreement")
@@ -74,9 +79,9 @@ func Refusals(t *testing.T, s *Shop) {
 	for _, path := range []string{"/wallet/signup", "/wallet/unbind", "/wallet/notify/" + id} {
 		equal(t, http.StatusMethodNotAllowed, b.Get(path).Status, "GET "+path)
 	}
-	for path, want := range map[string]int{back: http.StatusNotFound, "/wallet/return/" + strings.Repeat("A", 26): http.StatusNotFound} {
-		answer := other.Get(path)
-		equal(t, want, answer.Status, "somebody else's return page")
+	nobodys := "/wallet/return/" + strings.Repeat("A", 26)
+	for _, answer := range []Answer{other.Get(back), other.Get(nobodys), b.Get(nobodys)} {
+		equal(t, http.StatusNotFound, answer.Status, "somebody else's return page")
 		if strings.Contains(answer.Body, "GCash") {
 			t.Fatal("somebody else's record is shown")
 		}
