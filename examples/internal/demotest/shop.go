@@ -30,7 +30,7 @@ type Shop struct {
 // a goroutine of its own and returns how to stop.
 func Open(t *testing.T, serve func(listener net.Listener, client *codegrant.Client, url string) (stop func())) *Shop {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	s := &Shop{URL: "http://" + listener.Addr().String(), Gateway: gatewaytest.NewServer(gatewaytest.Config{})}
 	client, err := codegrant.NewClient(codegrant.ClientConfig{
