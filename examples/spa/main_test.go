@@ -132,10 +132,14 @@ func TestALostAnswerIsResolvedUnderTheSameNumber(t *testing.T) {
 	begun := p.post(http.StatusOK, "/wallet/signup", fields{"wallet": "Boost"})
 	require.NoError(t, p.gateway.Approve(begun["authUrl"].(string)))
 	p.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: gatewaytest.ResetAfter})
+	require.Equal(t, "succeeded", p.post(http.StatusOK, "/api/buy", fields{"order": "6"})["outcome"])
+
+	p.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPay, Kind: gatewaytest.ResetAfter})
 	p.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpPayQuery, Kind: gatewaytest.ResetBefore, Times: 1})
 	require.Equal(t, "outcome_unknown", p.post(http.StatusBadGateway, "/api/buy", fields{"order": "7"})["error"])
 	require.Equal(t, "succeeded", p.post(http.StatusOK, "/api/buy", fields{"order": "7"})["outcome"])
-	require.Len(t, p.gateway.Ledger().Charges, 1)
+	require.Len(t, p.gateway.Ledger().Charges, 2)
+	require.Empty(t, p.gateway.Ledger().ChargedTwice())
 }
 
 func TestRefusals(t *testing.T) {
@@ -161,7 +165,7 @@ func TestRefusals(t *testing.T) {
 		response, _ := p.do(http.MethodGet, path, nil)
 		require.NotEqual(t, http.StatusOK, response.StatusCode, path)
 	}
-	for _, body := range []any{nil, "7", fields{}, fields{"order": 7}, fields{"order": strings.Repeat("7", 2<<10)}, fields{"order": "<7>"}} {
+	for _, body := range []any{nil, "7", fields{}, fields{"order": 7}, fields{"order": "7", "more": strings.Repeat("7", 2<<10)}, fields{"order": "<7>"}} {
 		require.Equal(t, "invalid_request", p.post(http.StatusBadRequest, "/api/buy", body)["error"], body)
 	}
 	require.Empty(t, p.gateway.Ledger().Charges)
