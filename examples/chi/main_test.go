@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -42,6 +43,10 @@ func TestMounts(t *testing.T) {
 		{"behind CSRF protection by header, which only browsers meet", "/wallet",
 			behind(http.NewCrossOriginProtection().Handler), demotest.Works()},
 		{"behind slashes stripped or cleaned", "/wallet", behind(middleware.StripSlashes, middleware.CleanPath), demotest.Works()},
+		{"behind time-outs, a throttle and a cache ban", "/wallet", behind(
+			middleware.Timeout(5*time.Second), middleware.Throttle(8), middleware.NoCache,
+			func(next http.Handler) http.Handler { return http.TimeoutHandler(next, 5*time.Second, "") },
+		), demotest.Works()},
 		{"behind a middleware that reads the body and puts it back", "/wallet", behind(dumpBody), demotest.Works()},
 		{"behind one that keeps the body", "/wallet", behind(keepBody),
 			demotest.Verdict{SignUp: http.StatusBadRequest, Notification: http.StatusBadRequest}},

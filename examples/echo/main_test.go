@@ -64,6 +64,12 @@ func TestMounts(t *testing.T) {
 		}, demotest.Works()},
 		{"behind one that keeps the body", "/wallet", behind(keepBody),
 			demotest.Verdict{SignUp: http.StatusBadRequest, Notification: http.StatusBadRequest}},
+		{"behind a slash added to every path", "/wallet", func(kit *codegrant.Kit) http.Handler {
+			e := echo.New()
+			e.Pre(middleware.AddTrailingSlash())
+			e.Any("/wallet/*", echo.WrapHandler(http.StripPrefix("/wallet", kit)))
+			return e
+		}, demotest.Verdict{SignUp: http.StatusNotFound, Notification: http.StatusNotFound}},
 		{"in a group, where StripPrefix takes the whole path", "/shop/pay", func(kit *codegrant.Kit) http.Handler {
 			e := echo.New()
 			e.Group("/shop").Any("/pay/*", echo.WrapHandler(http.StripPrefix("/shop/pay", kit)))

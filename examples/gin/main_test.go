@@ -54,6 +54,9 @@ func TestMounts(t *testing.T) {
 			demotest.Verdict{SignUp: http.StatusBadRequest, Notification: http.StatusOK}},
 		{"behind one that binds JSON", "/wallet", behind(func(c *gin.Context) { _ = c.ShouldBindJSON(&struct{}{}) }),
 			demotest.Verdict{SignUp: http.StatusBadRequest, Notification: http.StatusBadRequest}},
+		{"behind a limit below a notification's size", "/wallet",
+			behind(func(c *gin.Context) { c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, 64) }),
+			demotest.Verdict{SignUp: http.StatusSeeOther, Notification: http.StatusRequestEntityTooLarge}},
 		{"in a group, where StripPrefix takes the whole path", "/shop/pay", func(kit *codegrant.Kit) http.Handler {
 			r := gin.New()
 			r.Group("/shop").Any("/pay/*path", gin.WrapH(http.StripPrefix("/shop/pay", kit)))
