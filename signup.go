@@ -239,10 +239,20 @@ func (k *Kit) user(r *http.Request) (string, error) {
 	return id, nil
 }
 
+// readInput reads the form or the JSON that was sent. A form that middleware
+// has parsed already, as CSRF protection with a token in the form does, is
+// taken from there; a body that is gone without a trace is refused, for an
+// unbinding without an id would end another agreement than the one asked for.
 func (k *Kit) readInput(w http.ResponseWriter, r *http.Request) (formInput, error) {
 	body, err := k.readBody(w, r)
 	if err != nil {
 		return formInput{}, err
+	}
+	if len(body) == 0 && r.ContentLength > 0 {
+		if len(r.PostForm) == 0 {
+			return formInput{}, &Error{Op: "form", Code: ErrBodyConsumed}
+		}
+		return inputOf(r.PostForm), nil
 	}
 	var in formInput
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
@@ -255,7 +265,11 @@ func (k *Kit) readInput(w http.ResponseWriter, r *http.Request) (formInput, erro
 	if err != nil {
 		return formInput{}, &Error{Op: "form", Code: ErrMalformed}
 	}
+	return inputOf(form), nil
+}
+
+func inputOf(form url.Values) formInput {
 	return formInput{
 		Wallet: form.Get("wallet"), Terminal: form.Get("terminal"), ID: form.Get("id"), ReturnTo: form.Get("returnTo"),
-	}, nil
+	}
 }
