@@ -16,7 +16,7 @@
 // function that needs no request, for other frameworks and for queues:
 //
 //	POST /signup       Kit.SignUp   Kit.StartSignUp
-//	GET  /return/{id}  Kit.Return   Kit.Refresh
+//	GET  /return/{id}  Kit.Return   Kit.Returned
 //	POST /notify/{id}  Kit.Notify   Kit.Apply
 //	POST /unbind       Kit.Unbind   Kit.UnbindToken
 //	GET  /status       Kit.Status   Kit.Tokens

@@ -143,6 +143,50 @@ func TestReturnEndpoint(t *testing.T) {
 		require.Contains(t, s.browse(t, "ann", baseURL+"/return/"+token.ID).Body.String(), `data-status="active"`)
 		require.Len(t, s.heard(), 1)
 	})
+	t.Run("whoever polls the status or asks without HTTP gets the same, and asks seldom", func(t *testing.T) {
+		t.Parallel()
+		var elapsed time.Duration
+		asked := 0
+		var s *shop
+		s = newShop(t, withConfig(func(c *codegrant.Config) { c.Now = func() time.Time { return time.Now().Add(elapsed) } }),
+			withClient(func(c *codegrant.ClientConfig) {
+				c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, "/query") {
+						asked++
+					}
+					return s.gateway.Transport().RoundTrip(r)
+				})}
+			}))
+		token, other := s.start(t, "ann"), s.start(t, "ann")
+		s.gateway.Inject(gatewaytest.Fault{Kind: gatewaytest.DropAll, Times: -1})
+		require.NoError(t, s.gateway.Approve(token.AuthURL))
+		require.NoError(t, s.gateway.Approve(other.AuthURL))
+		require.Equal(t, "pending", s.browse(t, "ann", baseURL+"/status/"+token.ID).json(t)["status"])
+		elapsed = 6 * time.Second
+		require.Equal(t, "active", s.browse(t, "ann", baseURL+"/status/"+token.ID).json(t)["status"])
+		require.Equal(t, 1, asked)
+		got, err := s.Returned(t.Context(), "ann", other.ID)
+		require.NoError(t, err)
+		require.Equal(t, codegrant.StatusActive, got.Status)
+		require.Equal(t, 2, asked)
+
+		open := s.start(t, "ann")
+		elapsed = 20 * time.Second
+		for range 5 {
+			got, err := s.Returned(t.Context(), "ann", open.ID)
+			require.NoError(t, err)
+			require.Equal(t, codegrant.StatusPending, got.Status)
+		}
+		require.Equal(t, 3, asked)
+		for user, want := range map[string]error{"bob": codegrant.ErrNotOwner, "": codegrant.ErrUnauthenticated} {
+			_, err := s.Returned(t.Context(), user, open.ID)
+			require.ErrorIs(t, err, want)
+		}
+		for _, id := range []string{"", "NOSUCH", "a b", "../x"} {
+			_, err := s.Returned(t.Context(), "ann", id)
+			require.ErrorIs(t, err, codegrant.ErrNotFound)
+		}
+	})
 	t.Run("an abandoned sign-up tells the user to try again", func(t *testing.T) {
 		t.Parallel()
 		var elapsed time.Duration

@@ -73,13 +73,33 @@ func (k *Kit) returning(r *http.Request) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	id := pathID(r)
-	if id == "" {
-		return Token{}, &Error{Op: "return", Code: ErrNotFound}
+	return k.own(r.Context(), "return", userID, pathID(r))
+}
+
+// Returned returns the user's own record, as [Kit.Return] shows it, without
+// HTTP: for pages and back ends of another framework, which may call it as often
+// as a page polls. A sign-up that is still open after 5 s is asked about at the
+// gateway, at most once in 10 s; what the gateway does not say is no error.
+// [ErrNotFound] is for an id that is no record's, [ErrNotOwner] for another
+// user's record, [ErrUnauthenticated] for an empty userID.
+func (k *Kit) Returned(ctx context.Context, userID, id string) (Token, error) {
+	t, err := k.own(ctx, "return", userID, id)
+	if err != nil {
+		return Token{}, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
+	return k.current(ctx, t), nil
+}
+
+func (k *Kit) own(ctx context.Context, op, userID, id string) (Token, error) {
+	switch {
+	case userID == "":
+		return Token{}, &Error{Op: op, Code: ErrUnauthenticated}
+	case !isRecordID(id): // no other text is asked of a store
+		return Token{}, &Error{Op: op, Code: ErrNotFound}
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	return k.ownToken(ctx, "return", userID, id)
+	return k.ownToken(ctx, op, userID, id)
 }
 
 const (

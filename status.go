@@ -58,7 +58,8 @@ func viewOf(t Token) tokenView {
 // Status returns the handler that tells the signed-in user's own pages how
 // things stand, as JSON and never with a credential. GET answers
 // {"tokens":[{"id","wallet","status","endedBy","createdAt"}]}; with the id of
-// a record as one more path segment it answers that record alone.
+// a record as one more path segment it answers that record alone, about which
+// it asks the gateway as [Kit.Returned] does while the sign-up is open.
 func (k *Kit) Status() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		k.boundReading(w, r)
@@ -73,21 +74,17 @@ func (k *Kit) Status() http.Handler {
 			writeJSONError(w, err)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
-		defer cancel()
 		if id := r.PathValue("id"); id != "" {
-			if !isRecordID(id) {
-				writeJSONError(w, &Error{Op: "status", Code: ErrNotFound})
-				return
-			}
-			t, err := k.ownToken(ctx, "status", userID, id)
+			t, err := k.own(r.Context(), "status", userID, id)
 			if err != nil {
 				writeJSONError(w, err)
 				return
 			}
-			writeJSON(w, http.StatusOK, viewOf(t))
+			writeJSON(w, http.StatusOK, viewOf(k.current(r.Context(), t)))
 			return
 		}
+		ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
+		defer cancel()
 		tokens, err := k.Tokens(ctx, userID)
 		if err != nil {
 			k.reject(ctx, "status", err)

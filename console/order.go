@@ -66,7 +66,7 @@ func (v *visit) orderSteps(p codegrant.Payment) []step {
 	}
 	if p.Attempt > 0 {
 		steps = append(steps, step{Class: "good", Title: fmt.Sprintf("Attempt %d sent", p.Attempt), At: v.at(p.SentAt),
-			Text: "Over " + p.Amount.String() + ".", Facts: facts("requestId", p.RequestID)})
+			Text: "For " + p.Amount.String() + ".", Facts: facts("requestId", p.RequestID)})
 	}
 	steps = append(steps, v.outcomeStep("Payment", p.Outcome, facts(
 		"PingPong’s number", p.Last.TransactionID, "Status", string(p.Last.Status), "Code", p.Last.Code,
@@ -81,7 +81,7 @@ func (v *visit) orderSteps(p codegrant.Payment) []step {
 		if r.Number == 0 {
 			name = "Refund that was not made here"
 		}
-		steps = append(steps, step{Class: "good", Title: name + " sent", At: v.at(r.SentAt), Text: "Over " + r.Amount.String() + ".",
+		steps = append(steps, step{Class: "good", Title: name + " sent", At: v.at(r.SentAt), Text: "For " + r.Amount.String() + ".",
 			Facts: facts("merchantRefundId", r.RefundID, "Remark", r.Remark)})
 		ended := v.outcomeStep(name, r.Outcome, facts(
 			"PingPong’s number", r.Last.GatewayID, "Status", string(r.Last.Status), "Code", r.Last.Code, "Amount", amount(r.Last.Amount)))

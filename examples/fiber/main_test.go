@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,11 +73,12 @@ func TestReturnPageFollowsTheRecord(t *testing.T) {
 
 func TestReturnPageAsksWhatNobodyTold(t *testing.T) {
 	t.Parallel()
+	var later atomic.Int64 // how far the kit's clock is ahead
 	shop := openApp(t, func(client *codegrant.Client, url string) (*fiber.App, error) {
 		kit, err := codegrant.New(codegrant.Config{
 			Client: client, Store: memstore.New(), BaseURL: url + "/wallet",
 			User: func(*http.Request) (string, error) { return "", nil },
-			Now:  func() time.Time { return time.Now().Add(-time.Minute) }, // the record is a minute old
+			Now:  func() time.Time { return time.Now().Add(time.Duration(later.Load())) },
 		})
 		return routes(kit), err
 	})
@@ -85,6 +87,7 @@ func TestReturnPageAsksWhatNobodyTold(t *testing.T) {
 	authURL := b.Start()
 	require.NoError(t, shop.Gateway.Approve(authURL))
 	require.Zero(t, shop.Delivered())
+	later.Store(int64(time.Minute))
 	back, err := shop.Gateway.ReturnURL(authURL)
 	require.NoError(t, err)
 	require.Contains(t, b.Get(strings.TrimPrefix(back, shop.URL)).Body, "GCash is connected")

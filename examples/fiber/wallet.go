@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/gofiber/fiber/v3/middleware/adaptor"
@@ -40,20 +38,12 @@ func (s *shop) signUp(c fiber.Ctx) error {
 	return c.Redirect().Status(http.StatusSeeOther).To(token.AuthURL)
 }
 
-// comeBack is [codegrant.Kit.Return].
+// comeBack is [codegrant.Kit.Return]: only the record knows how it went, and
+// the gateway if its notification is late. The URL can be written by anybody.
 func (s *shop) comeBack(c fiber.Ctx) error {
-	token, err := s.own(c.Context(), userOf(c), c.Params("id"))
+	token, err := s.kit.Returned(c.Context(), userOf(c), strings.Clone(c.Params("id")))
 	if err != nil {
 		return err
-	}
-	// Only the record knows how it went, and the gateway if its notification is
-	// late. The URL can be written by anybody.
-	if token.Status < codegrant.StatusActive && time.Since(token.CreatedAt) > 5*time.Second {
-		ctx, cancel := context.WithTimeout(c.Context(), 3*time.Second)
-		defer cancel()
-		if fresh, err := s.kit.Refresh(ctx, token.ID); err == nil {
-			token = fresh
-		}
 	}
 	switch token.Status {
 	case codegrant.StatusActive:
@@ -63,23 +53,6 @@ func (s *shop) comeBack(c fiber.Ctx) error {
 		return show(c, http.StatusOK, demo.Page{Said: "Waiting for the wallet to confirm. This page looks again by itself."})
 	}
 	return show(c, http.StatusOK, demo.Page{Said: "The wallet did not agree. Nothing was charged."})
-}
-
-// own returns a record of the user's own; somebody else's does not exist.
-func (s *shop) own(ctx context.Context, user, id string) (codegrant.Token, error) {
-	if user == "" {
-		return codegrant.Token{}, codegrant.ErrUnauthenticated
-	}
-	tokens, err := s.kit.Tokens(ctx, user)
-	if err != nil {
-		return codegrant.Token{}, err
-	}
-	for _, t := range tokens {
-		if t.ID == id {
-			return t, nil
-		}
-	}
-	return codegrant.Token{}, codegrant.ErrNotFound
 }
 
 // notify is [codegrant.Kit.Notify]. BodyRaw is what was received and signed;

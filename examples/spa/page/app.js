@@ -66,11 +66,11 @@ async function connect() {
   location.href = authUrl;
 }
 
-// cameBack waits until the record says how the sign-up ended. After a while it
-// asks by "return", which asks the gateway in turn when a notification is late.
+// cameBack waits until the record says how the sign-up ended. The kit asks the
+// gateway in turn when a notification is late.
 async function cameBack(id) {
   for (let round = 0; round < 200; round++) {
-    const {wallet, status} = await ask(`/wallet/${round < 6 ? "status" : "return"}/${encodeURIComponent(id)}`);
+    const {wallet, status} = await ask(`/wallet/status/${encodeURIComponent(id)}`);
     if (status !== "pending") {
       history.replaceState(null, "", "/");
       await show();
