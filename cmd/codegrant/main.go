@@ -29,7 +29,9 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{}
+	return []command{
+		probeCommand(),
+	}
 }
 
 var (

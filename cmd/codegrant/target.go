@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/codegrant/codegrant"
+)
+
+// target says which gateway a command talks to.
+type target struct{ endpoint, site string }
+
+func (t *target) flags(flags *flag.FlagSet) {
+	flags.StringVar(&t.endpoint, "endpoint", "", "scheme and host of the gateway, instead of -site")
+	flags.StringVar(&t.site, "site", "sandbox", "sandbox, fra, sg or us")
+}
+
+// endpoints returns the gateway's host, without paths.
+func (t *target) endpoints() (codegrant.Endpoints, error) {
+	if t.endpoint != "" {
+		u, err := url.Parse(t.endpoint)
+		if err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return codegrant.Endpoints{}, fmt.Errorf("%w: -endpoint must be scheme and host", errUsage)
+		}
+		if u.Scheme != "https" && (u.Scheme != "http" || !isLocal(u.Hostname())) {
+			return codegrant.Endpoints{}, fmt.Errorf("%w: -endpoint must be https, or http on this machine", errUsage)
+		}
+		return codegrant.Endpoints{Host: u.Scheme + "://" + u.Host}, nil
+	}
+	switch t.site {
+	case "sandbox":
+		return codegrant.Sandbox(), nil
+	case "fra":
+		return codegrant.ProductionFRA(), nil
+	case "sg":
+		return codegrant.ProductionSG(), nil
+	case "us":
+		return codegrant.ProductionUS(), nil
+	}
+	return codegrant.Endpoints{}, fmt.Errorf("%w: -site must be sandbox, fra, sg or us", errUsage)
+}
+
+// accountFrom reads the account from the environment. The library judges it.
+func accountFrom(getenv func(string) string) (codegrant.Account, error) {
+	a := codegrant.Account{
+		ID: getenv("CODEGRANT_ACCOUNT"), ClientID: getenv("CODEGRANT_CLIENT"),
+		Salts: codegrant.Salts(splitList(getenv("CODEGRANT_SALTS"))...), Digest: codegrant.SHA256,
+	}
+	if _, err := codegrant.NewClient(codegrant.ClientConfig{Account: a, Endpoints: codegrant.Sandbox()}); err != nil {
+		return a, fmt.Errorf("CODEGRANT_ACCOUNT, CODEGRANT_CLIENT or CODEGRANT_SALTS: %w", err)
+	}
+	if a.ClientID == "" {
+		a.ClientID = a.ID[:len(a.ID)-3]
+	}
+	return a, nil
+}
+
+// splitList splits a comma-separated list. Blanks around the items stay: in a
+// salt they are a mistake that must be seen.
+func splitList(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+func revealed(secrets []codegrant.Secret) []string {
+	texts := make([]string, len(secrets))
+	for i, s := range secrets {
+		texts[i] = s.Reveal()
+	}
+	return texts
+}
+
+// usageError is what a command returns for flags that do not parse.
+func usageError(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUsage, err)
+}
