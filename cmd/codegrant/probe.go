@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/codegrant/codegrant"
 )
@@ -152,21 +153,33 @@ func (p *probe) run(ctx context.Context) error {
 	if p.record.err != nil {
 		return fmt.Errorf("writing the record: %w", p.record.err)
 	}
-	if ctx.Err() != nil || p.blocked != "" {
+	if ctx.Err() != nil || p.blocked != "" || !p.usable() {
 		return errFailed
 	}
 	return nil
 }
 
+// printable keeps the gateway's words from driving the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
 // conclude prints and records the verdict on a step.
 func (p *probe) conclude(s probeStep, v probeVerdict) {
-	v.text = p.mask.text(v.text)
+	v.text = printable(p.mask.text(v.text))
 	fmt.Fprintf(p.out, "  %s: %s\n", v.kind, v.text)
 	p.record.write(probeLine{Step: s.id, Kind: "verdict", Verdict: v.kind, Text: v.text})
 	line := s.id + ": " + v.text
 	switch v.kind {
-	case probeConfirmed, probeSettled:
-		p.found.confirmations = append(p.found.confirmations, line)
+	case probeConfirmed:
+		p.found.confirmed = append(p.found.confirmed, s.id)
+	case probeSettled:
+		p.found.settled = append(p.found.settled, line)
 	case probeUncovered:
 		p.found.needsAttention = append(p.found.needsAttention, line)
 	default:

@@ -106,10 +106,7 @@ func runProbe(ctx context.Context, env environment, args []string) error {
 		defer file.Close()
 		p.record.out = file
 	}
-	p.http = &http.Client{
-		Transport:     &probeTransport{next: http.DefaultTransport, record: p.record},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	p.http = probeClient(p.record)
 	if o.notifyListen != "" {
 		listener, local, err := listen(ctx, o.notifyListen, p.record)
 		if err != nil {
@@ -122,6 +119,14 @@ func runProbe(ctx context.Context, env environment, args []string) error {
 		}
 	}
 	return p.run(ctx)
+}
+
+// probeClient records what it sends, and follows no redirect.
+func probeClient(record *probeRecord) *http.Client {
+	return &http.Client{
+		Transport:     &probeTransport{next: http.DefaultTransport, record: record},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // check completes o, or says what is wrong with it.

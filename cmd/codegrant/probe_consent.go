@@ -52,7 +52,7 @@ func (p *probe) agree(ctx context.Context) (probeVerdict, bool) {
 		return probeVerdict{}, true
 	}
 	// The link is shown in full: without it nobody can agree.
-	fmt.Fprintf(p.out, "  Open this page, and agree in the wallet:\n\n  %s\n\n", p.signUp.authURL)
+	fmt.Fprintf(p.out, "  Open this page, and agree in the wallet:\n\n  %s\n\n", printable(p.signUp.authURL))
 	if p.listener != nil {
 		return probeVerdict{}, true
 	}

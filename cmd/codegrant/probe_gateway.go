@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/codegrant/codegrant"
@@ -117,6 +118,16 @@ func (p *probe) exists(a *probeAnswer) bool {
 		p.noPath.message.text("description") != a.message.text("description")
 }
 
+// absent reports whether a's path is surely not there: this gateway, which
+// answered signed before, treats it as the made-up path.
+func (p *probe) absent(a *probeAnswer) bool {
+	return p.usable() && p.noPath != nil && a.err == nil && !p.exists(a) && a.status == p.noPath.status &&
+		(a.message == nil) == (p.noPath.message == nil)
+}
+
+// usable reports whether any answer so far was signed by the account's salt.
+func (p *probe) usable() bool { return slices.ContainsFunc(p.answers, (*probeAnswer).verified) }
+
 // isSuccess reports the codes that count as success so far. An absent one does
 // too.
 func (p *probe) isSuccess(code string) bool {
@@ -124,12 +135,7 @@ func (p *probe) isSuccess(code string) bool {
 	case "", "000000", "001000":
 		return true
 	}
-	for _, c := range p.found.successCodes {
-		if c == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.found.successCodes, code)
 }
 
 // learnSuccess adds code to Config.SuccessCodes if the default lacks it.

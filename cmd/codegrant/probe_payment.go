@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/codegrant/codegrant"
 )
@@ -162,14 +163,23 @@ func (p *probe) stepChargeFailed(ctx context.Context) probeVerdict {
 	if p.options.chargeFailing == "" || p.signUp.token == "" {
 		return open("no amount to be declined was given, or no token is known: -charge-failing")
 	}
-	a := p.post(ctx, payPath, p.payRequest(p.signUp.user, p.signUp.token, p.decimal(p.options.chargeFailing)))
+	request := p.payRequest(p.signUp.user, p.signUp.token, p.decimal(p.options.chargeFailing))
+	a := p.post(ctx, payPath, request)
 	switch {
 	case !a.verified():
-		return open("%s", a)
+		return open("%s. Look in the portal for order %s", a, request["merchantTransactionId"])
 	case a.field("status") == "SUCCESS":
-		return open("it was not declined, and is NOT paid back: %s", a)
+		back := p.post(ctx, "/v4/payment/refund", p.refundRequest(request))
+		return open("it was not declined: %s. Paying it back: %s, status %q", a, back, back.field("status"))
 	}
 	return p.judgePayment(a)
+}
+
+func (p *probe) refundRequest(charged map[string]any) map[string]any {
+	return map[string]any{
+		"merchantTransactionId": charged["merchantTransactionId"], "merchantRefundId": probeID(),
+		"amount": charged["amount"], "currency": p.options.currency,
+	}
 }
 
 func (p *probe) stepPaymentNotice(ctx context.Context) probeVerdict {
@@ -193,18 +203,34 @@ func (p *probe) stepPaymentNotice(ctx context.Context) probeVerdict {
 	return confirmed("%s", text)
 }
 
+// awaitSettlement returns when the charge is no longer PROCESSING, or after
+// -linger.
+func (p *probe) awaitSettlement(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.options.linger)
+	defer cancel()
+	for {
+		a := p.post(ctx, "/v4/payment/query", map[string]any{"merchantTransactionId": p.charged["merchantTransactionId"]})
+		if a.err != nil || a.field("status") != "PROCESSING" {
+			return
+		}
+		select {
+		case <-time.After(p.options.linger / 10):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // stepRefund pays back what stepCharge took.
 func (p *probe) stepRefund(ctx context.Context) probeVerdict {
 	if p.charged == nil {
 		return open("nothing was charged")
 	}
-	refund := map[string]any{
-		"merchantTransactionId": p.charged["merchantTransactionId"], "merchantRefundId": probeID(),
-		"amount": p.charged["amount"], "currency": p.options.currency,
-	}
+	p.awaitSettlement(ctx)
+	refund := p.refundRequest(p.charged)
 	a := p.post(ctx, "/v4/payment/refund", refund)
-	if !a.verified() {
-		return open("%s. Look in the portal for order %s", a, refund["merchantTransactionId"])
+	if status := a.field("status"); !a.verified() || (status != "SUCCESS" && status != "PROCESSING") {
+		return open("it may NOT be paid back: status %q, %s. Look in the portal for order %s", status, a, refund["merchantTransactionId"])
 	}
 	v := p.judgePayment(a)
 	if p.refundPath != "" {

@@ -23,7 +23,8 @@ type probeSettings struct {
 	queryUnsigned  bool
 	queryByList    bool
 	authHosts      []string // only as a comment: the list may be incomplete
-	confirmations  []string
+	confirmed      []string // ids of steps
+	settled        []string // what the settings above came from
 	notSettled     []string
 	needsAttention []string // what no setting covers
 }
@@ -97,7 +98,8 @@ func (s *probeSettings) source(a codegrant.Account) string {
 		title string
 		lines []string
 	}{
-		{"Confirmed defaults:", s.confirmations},
+		{"Confirmed by these steps:", []string{strings.Join(s.confirmed, " ")}},
+		{"Settled:", s.settled},
 		{"NOT settled, so left at the default:", s.notSettled},
 		{"Settled, but no setting covers it; please report it to codegrant:", s.needsAttention},
 	} {
@@ -149,7 +151,7 @@ func (s *probeSettings) source(a codegrant.Account) string {
 }
 
 func writeComment(b *strings.Builder, title string, lines []string) {
-	if len(lines) == 0 {
+	if strings.Join(lines, "") == "" {
 		return
 	}
 	fmt.Fprintf(b, "//\n// %s\n", title)

@@ -155,7 +155,7 @@ func (p *probe) stepSignUpQuery(ctx context.Context) probeVerdict {
 		return open("no sign-up succeeded")
 	}
 	paths := p.queryPaths()
-	var refusing, others []string
+	var refusing, others, unclear []string
 	for _, path := range paths {
 		a := p.askSignUp(ctx, path)
 		switch {
@@ -166,9 +166,15 @@ func (p *probe) stepSignUpQuery(ctx context.Context) probeVerdict {
 		case p.exists(a):
 			refusing = append(refusing, path+": "+a.String())
 			p.found.endpoints.SignUpQuery = path
-		default:
+		case p.absent(a):
 			others = append(others, path+": "+a.String())
+		default:
+			unclear = append(unclear, path+": "+a.String())
 		}
+	}
+	if len(unclear) > 0 {
+		p.found.endpoints.SignUpQuery = ""
+		return open("%s", strings.Join(unclear, "; "))
 	}
 	switch len(refusing) {
 	case 0:

@@ -30,14 +30,16 @@ func (p *probe) unbindRequest(user, token string) map[string]any {
 }
 
 func (p *probe) stepUnbindPath(ctx context.Context) probeVerdict {
-	var there, absent []string
+	var there, absent, unclear []string
 	for i, path := range p.unbindPaths() {
 		a := p.post(ctx, path, p.unbindRequest(p.options.user, madeUpToken()))
 		switch {
 		case a.err != nil:
 			return open("%s: %s", path, a)
-		case !p.exists(a):
+		case p.absent(a):
 			absent = append(absent, path+": "+a.String())
+		case !p.exists(a):
+			unclear = append(unclear, path+": "+a.String())
 		case i == 0:
 			p.unbindPath = path
 			return confirmed("%s answers a made-up token with %s", path, a)
@@ -45,6 +47,9 @@ func (p *probe) stepUnbindPath(ctx context.Context) probeVerdict {
 			p.unbindPath = path
 			there = append(there, path+": "+a.String())
 		}
+	}
+	if len(there) == 0 && len(unclear) > 0 {
+		return open("%s", strings.Join(unclear, "; "))
 	}
 	switch len(there) {
 	case 0:
