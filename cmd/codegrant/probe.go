@@ -34,6 +34,7 @@ type probe struct {
 	signUp       probeSignUp
 	refused      map[string]string // code and the fault that was refused with it
 	charged      map[string]any    // the charge that was made
+	paidBack     bool
 	refundPath   string
 	unbound      map[string]any // the unbinding that was made
 	unbindPath   string
@@ -149,6 +150,9 @@ func (p *probe) run(ctx context.Context) error {
 	fmt.Fprintf(p.out, "\nThe settings to use:\n\n%s", p.mask.text(p.found.source(p.account)))
 	if p.signUp.token != "" && p.unbound == nil {
 		fmt.Fprintf(p.out, "\nThe agreement of user %s is still live: end it in the wallet.\n", p.signUp.user)
+	}
+	if p.charged != nil && !p.paidBack {
+		fmt.Fprintf(p.out, "\nOrder %s may have been charged and was not paid back: look in the portal.\n", p.charged["merchantTransactionId"])
 	}
 	if p.record.err != nil {
 		return fmt.Errorf("writing the record: %w", p.record.err)

@@ -47,7 +47,7 @@ func probeFlags(env environment, o *probeOptions) *flag.FlagSet {
 		flags.PrintDefaults()
 	}
 	o.target.flags(flags)
-	flags.StringVar(&o.user, "user", "", "merchantUserId to sign up; empty means a new one")
+	flags.StringVar(&o.user, "user", "", "merchantUserId to sign up; empty means a new one. A second sign-up of the same user may end the first")
 	flags.StringVar(&o.wallet, "wallet", "AlipayHK", "wallet to sign up in")
 	flags.StringVar(&o.currency, "currency", "", "currency of charges; empty means the wallet's usual one")
 	flags.StringVar(&o.terminal, "terminal", "02", "device.orderTerminal of the sign-up that the user agrees to")

@@ -129,6 +129,8 @@ func (p *probe) judgeNotice(a arrival, want codegrant.Kind) probeVerdict {
 		return uncovered("it carries no token that the library finds; %s", shape)
 	case n.Kind == want:
 		return confirmed("%s", shape)
+	case n.Kind == codegrant.KindUnknown && n.Type == "":
+		return uncovered("it has no notifyType, so the kit hands it to OnUnknown, and finds out by the sign-up query; %s", shape)
 	case n.Kind == codegrant.KindUnknown:
 		if p.found.notifyTypes == nil {
 			p.found.notifyTypes = make(map[string]codegrant.Kind)

@@ -99,10 +99,10 @@ func (p *probe) stepEmptyValues(context.Context) probeVerdict {
 // stepXSS comes last: a firewall may lock out who sends such things.
 func (p *probe) stepXSS(ctx context.Context) probeVerdict {
 	a := p.post(ctx, "/v4/payment/query", map[string]any{"merchantTransactionId": "PROBE<b>"})
-	if a.err != nil {
+	switch {
+	case !p.usable():
 		return open("%s", a)
-	}
-	if a.verified() {
+	case a.verified():
 		return confirmed("not stopped: %s. The library refuses '<' and '>' before sending all the same", a)
 	}
 	return confirmed("stopped with %s. The library refuses '<' and '>' before sending", a)

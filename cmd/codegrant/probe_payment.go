@@ -232,6 +232,7 @@ func (p *probe) stepRefund(ctx context.Context) probeVerdict {
 	if status := a.field("status"); !a.verified() || (status != "SUCCESS" && status != "PROCESSING") {
 		return open("it may NOT be paid back: status %q, %s. Look in the portal for order %s", status, a, refund["merchantTransactionId"])
 	}
+	p.paidBack = true
 	v := p.judgePayment(a)
 	if p.refundPath != "" {
 		delete(refund, "amount")

@@ -54,7 +54,7 @@ func (p *probe) stepUnbindPath(ctx context.Context) probeVerdict {
 	switch len(there) {
 	case 0:
 		p.found.endpoints.Unbind = codegrant.Disabled
-		return settled("none of %s is there (%s), so it is switched off: Endpoints.Unbind", strings.Join(p.unbindPaths(), " "), absent[0])
+		return settled("none of %s is there (%s), so it is switched off, unless the step unbind finds another: Endpoints.Unbind", strings.Join(p.unbindPaths(), " "), absent[0])
 	case 1:
 		p.found.endpoints.Unbind = p.unbindPath
 		return settled("only this one answers signed: %s: Endpoints.Unbind", there[0])
