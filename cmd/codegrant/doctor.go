@@ -55,7 +55,7 @@ func doctorFlags(env environment, o *doctorOptions) *flag.FlagSet {
 			"user:password@tcp(host)/db for MySQL and MariaDB, or the file of an SQLite database.\n\n")
 		flags.PrintDefaults()
 	}
-	o.target.flags(flags)
+	o.addFlags(flags)
 	flags.StringVar(&o.baseURL, "base-url", env.getenv("CODEGRANT_BASE_URL"), "Config.BaseURL; default from CODEGRANT_BASE_URL")
 	flags.StringVar(&o.notifyURL, "notify-url", env.getenv("CODEGRANT_NOTIFY_URL"), "Config.NotifyURL; default from CODEGRANT_NOTIFY_URL, else as the kit's")
 	flags.StringVar(&o.returnURL, "return-url", env.getenv("CODEGRANT_RETURN_URL"), "Config.ReturnURL; default from CODEGRANT_RETURN_URL, else as the kit's")

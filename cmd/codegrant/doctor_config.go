@@ -148,10 +148,9 @@ func (d *doctor) checkGateway(ctx context.Context) {
 		return
 	}
 	defer resp.Body.Close()
-	switch {
-	case resp.TLS == nil:
+	if resp.TLS == nil {
 		d.ok("gateway", "%s answers, over plain HTTP on this machine", d.host)
-	default:
+	} else {
 		left := time.Until(resp.TLS.PeerCertificates[0].NotAfter)
 		d.ok("gateway", "%s answers over %s; its certificate lasts %d days", d.host, tls.VersionName(resp.TLS.Version), int(left.Hours()/24))
 	}

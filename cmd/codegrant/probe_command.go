@@ -46,7 +46,7 @@ func probeFlags(env environment, o *probeOptions) *flag.FlagSet {
 			"CODEGRANT_ACCOUNT, CODEGRANT_SALTS (separated by commas) and, optionally, CODEGRANT_CLIENT name the account.\n\n")
 		flags.PrintDefaults()
 	}
-	o.target.flags(flags)
+	o.addFlags(flags)
 	flags.StringVar(&o.user, "user", "", "merchantUserId to sign up; empty means a new one. A second sign-up of the same user may end the first")
 	flags.StringVar(&o.wallet, "wallet", "AlipayHK", "wallet to sign up in")
 	flags.StringVar(&o.currency, "currency", "", "currency of charges; empty means the wallet's usual one")
@@ -70,7 +70,7 @@ func probeFlags(env environment, o *probeOptions) *flag.FlagSet {
 	return flags
 }
 
-func runProbe(ctx context.Context, env environment, args []string) error {
+func runProbe(ctx context.Context, env environment, args []string) (err error) {
 	var o probeOptions
 	flags := probeFlags(env, &o)
 	if err := flags.Parse(args); err != nil {
@@ -103,7 +103,7 @@ func runProbe(ctx context.Context, env environment, args []string) error {
 		if err != nil {
 			return err
 		}
-		defer file.Close()
+		defer func() { err = errors.Join(err, file.Close()) }()
 		p.record.out = file
 	}
 	p.http = probeClient(p.record)

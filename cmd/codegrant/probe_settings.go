@@ -100,7 +100,7 @@ func (s *probeSettings) source(a codegrant.Account) string {
 	}{
 		{"Confirmed by these steps:", []string{strings.Join(s.confirmed, " ")}},
 		{"Settled:", s.settled},
-		{"NOT settled, so left at the default:", s.notSettled},
+		{"NOT settled, so left at the default:", grouped(s.notSettled)},
 		{"Settled, but no setting covers it; please report it to codegrant:", s.needsAttention},
 	} {
 		writeComment(&b, list.title, list.lines)
@@ -148,6 +148,23 @@ func (s *probeSettings) source(a codegrant.Account) string {
 		return b.String() // shown all the same: it says what was found
 	}
 	return string(formatted)
+}
+
+// grouped joins the lines that say the same of several steps.
+func grouped(lines []string) []string {
+	var texts []string
+	ids := make(map[string][]string)
+	for _, line := range lines {
+		id, text, _ := strings.Cut(line, ": ")
+		if ids[text] == nil {
+			texts = append(texts, text)
+		}
+		ids[text] = append(ids[text], id)
+	}
+	for i, text := range texts {
+		texts[i] = strings.Join(ids[text], " ") + ": " + text
+	}
+	return texts
 }
 
 func writeComment(b *strings.Builder, title string, lines []string) {

@@ -97,7 +97,7 @@ func altered(t *testing.T, g *gatewaytest.Server, change func(w http.ResponseWri
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if change == nil || !change(w, r) {
-			g.Gateway.ServeHTTP(w, r)
+			g.ServeHTTP(w, r)
 		}
 	}))
 	t.Cleanup(s.Close)
@@ -124,7 +124,7 @@ func reworded(g *gatewaytest.Server, code, words string) func(http.ResponseWrite
 			return false
 		}
 		recorder := httptest.NewRecorder()
-		g.Gateway.ServeHTTP(recorder, r)
+		g.ServeHTTP(recorder, r)
 		body := recorder.Body.Bytes()
 		var members map[string]string
 		if json.Unmarshal(body, &members) == nil && members["code"] == code {
@@ -263,7 +263,7 @@ func checkRecord(t *testing.T, g *gatewaytest.Server, r probed) {
 	}
 	require.Empty(t, regexp.MustCompile(`[0-9A-Fa-f]{32}`).FindString(r.records), "a sign, or a token that was made up")
 	for _, text := range []string{"masked sign, ", "masked token, 64 lower-case hex digits"} {
-		require.True(t, strings.Contains(r.records, text), text)
+		require.Positive(t, strings.Count(r.records, text), text) // Contains would print all of it
 	}
 	var bind string
 	for _, l := range r.lines {

@@ -89,7 +89,7 @@ func TestWordsThatNobodyDocumented(t *testing.T) {
 					return false
 				}
 				recorder := httptest.NewRecorder()
-				g.Gateway.ServeHTTP(recorder, r)
+				g.ServeHTTP(recorder, r)
 				_, _ = w.Write(otherWords(recorder.Body.Bytes(), inQuery))
 				return true
 			}
@@ -121,4 +121,66 @@ func TestWordsThatNobodyDocumented(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnUnsignedTokenIsNotCharged: whoever knows the listener's address can
+// send one.
+func TestAnUnsignedTokenIsNotCharged(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewServer(gatewaytest.Config{NotificationShape: gatewaytest.Flat})
+	t.Cleanup(g.Close)
+	r := runTheProbe(t.Context(), t, altered(t, g, missing(gatewaytest.DefaultSignUpQueryPath)), nil)
+	require.NoError(t, r.err)
+	require.Equal(t, probeSettled, r.verdict(t, "consent").Verdict)
+	require.Equal(t, "no token is known", r.verdict(t, "charge").Text)
+	require.Equal(t, "no token is known", r.verdict(t, "unbind").Text)
+	require.Empty(t, g.Ledger().Charges)
+}
+
+// TestACodeWithAnotherMeaningEndsNoToken: 102000 is what many faults get.
+func TestACodeWithAnotherMeaningEndsNoToken(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewServer(gatewaytest.Config{})
+	t.Cleanup(g.Close)
+	r := runTheProbe(t.Context(), t, altered(t, g, reworded(g, "102000", "bad parameter")), nil)
+	require.Equal(t, probeUncovered, r.verdict(t, "dead-token").Verdict)
+	require.Contains(t, r.verdict(t, "dead-token").Text, "the code is also that of a wrong ")
+	require.Empty(t, r.probe.found.goneCodes)
+	require.Equal(t, probeUncovered, r.verdict(t, "unbind-repeat").Verdict)
+}
+
+// TestAGatewayThatSignsItsAnswersToEverything: a made-up path gets a signed
+// refusal, which says nothing for a candidate.
+func TestAGatewayThatSignsItsAnswersToEverything(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewServer(gatewaytest.Config{})
+	t.Cleanup(g.Close)
+	refusal := map[string]string{"code": "103000", "description": "no such interface", "signType": "SHA256"}
+	refusal["sign"] = gatewaytest.Sign(gatewaytest.DefaultSalt, "SHA256", refusal)
+	hidden := missing(gatewaytest.DefaultSignUpQueryPath, gatewaytest.DefaultUnbindPath, "/v4/refund/query")
+	r := runTheProbe(t.Context(), t, altered(t, g, func(w http.ResponseWriter, r *http.Request) bool {
+		recorder := httptest.NewRecorder()
+		if !hidden(recorder, r) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return true
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			g.ServeHTTP(recorder, r)
+		}
+		if strings.HasPrefix(r.URL.Path, "/v4/") && recorder.Code == http.StatusNotFound {
+			_, _ = w.Write(compactJSON(refusal))
+			return true
+		}
+		for name, values := range recorder.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(recorder.Code)
+		_, _ = w.Write(recorder.Body.Bytes())
+		return true
+	}), nil)
+	require.Contains(t, r.verdict(t, "no-such-path").Text, "a signed answer")
+	require.Equal(t, "-", r.probe.found.endpoints.SignUpQuery)
+	require.Equal(t, "-", r.probe.found.endpoints.Unbind)
+	require.Equal(t, "/v4/payment/getRefund", r.probe.found.endpoints.RefundQuery)
 }

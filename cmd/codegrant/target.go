@@ -13,7 +13,7 @@ import (
 // target says which gateway a command talks to.
 type target struct{ endpoint, site string }
 
-func (t *target) flags(flags *flag.FlagSet) {
+func (t *target) addFlags(flags *flag.FlagSet) {
 	flags.StringVar(&t.endpoint, "endpoint", "", "scheme and host of the gateway, instead of -site")
 	flags.StringVar(&t.site, "site", "sandbox", "sandbox, fra, sg or us")
 }
