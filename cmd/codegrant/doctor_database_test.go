@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"net/url"
 	"os"
@@ -184,6 +185,15 @@ func TestDoctorNamesWeakDurability(t *testing.T) {
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, before, after, "nothing was written, not even the journal mode")
+}
+
+func TestDriversWordsShowNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{"postgres://u:secretword@h/db", "u:secretword@tcp(h)/db"} {
+		for _, words := range []string{"cannot use " + dsn, "u with secretword is wrong"} {
+			require.NotContains(t, withoutSecrets(errors.New(words), dsn), "secretword")
+		}
+	}
 }
 
 func TestDoctorOnDatabasesThatAreNotThere(t *testing.T) {

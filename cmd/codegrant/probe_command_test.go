@@ -94,6 +94,7 @@ func TestProbeAsACommand(t *testing.T) {
 	status, out, errs := runCommand(t, strings.NewReader(""), args...)
 	require.Zero(t, status, errs)
 	require.Contains(t, out, "unbind: what does an unbinding answer?\n  default confirmed: ")
+	require.Contains(t, out, "nothing is charged without -charge")
 	require.Empty(t, g.Ledger().Charges, "nothing is charged without -charge")
 	info, err := os.Stat(file)
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -379,22 +380,35 @@ func TestBrokenEndpoints(t *testing.T) {
 		"a page":            {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<!doctype html><h1>Hi") }, "text/html"},
 		"status 500":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) }, "HTTP 500"},
 		"nothing, for ever": {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, "did not come in time"},
-		"a cut connection":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		"nothing but a home page": {func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				_, _ = io.Copy(io.Discard, r.Body)
+				<-r.Context().Done()
+			}
+		}, errSilent.Error()},
+		"a cut connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.com/", http.StatusFound)
 		}, "HTTP 302"},
 		"an unsigned answer": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"code":"104000","description":"Invalid signature"}`)
+			_, _ = io.WriteString(w, `{"code":"104000","description":"Invalid\u001b[31m signature"}`)
 		}, "104000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := httptest.NewServer(tc.answer)
+			var calls atomic.Int32
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls.Add(1)
+				tc.answer(w, r)
+			}))
 			t.Cleanup(s.Close)
 			r := runTheProbe(t.Context(), t, s.URL, func(o *probeOptions) { o.timeout = 200 * time.Millisecond })
 			require.ErrorIs(t, r.err, errFailed)
 			require.Contains(t, r.out, tc.says)
 			require.NotContains(t, r.out, "\x1b")
+			if strings.Contains(r.out, errSilent.Error()) {
+				require.LessOrEqual(t, calls.Load(), int32(1+maxSilent))
+			}
 			for _, step := range probeSteps() {
 				v := r.verdict(t, step.id)
 				require.NotEmpty(t, v.Text)
