@@ -52,7 +52,7 @@ func doctorFlags(env environment, o *doctorOptions) *flag.FlagSet {
 	flags.Usage = func() {
 		fmt.Fprint(env.stderr, "usage: codegrant doctor [flags]\n\nChecks what is set and writes nothing. From the environment come CODEGRANT_ACCOUNT, CODEGRANT_CLIENT,\n"+
 			"CODEGRANT_SALTS (separated by commas), CODEGRANT_KEYS (the keyring), and DATABASE_URL: postgres://…,\n"+
-			"user:password@tcp(host)/db for MySQL and MariaDB, or the file of an SQLite database.\n\n")
+			"mysql://… or user:password@tcp(host)/db for MySQL and MariaDB, or the file of an SQLite database.\n\n")
 		flags.PrintDefaults()
 	}
 	o.addFlags(flags)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -33,8 +35,8 @@ func openDatabase(dsn string) (*sql.DB, sqlstore.Dialect, error) {
 			return nil, "", errors.New("DATABASE_URL is no connection string of PostgreSQL") // the driver's words may repeat it
 		}
 		return stdlib.OpenDB(*config), sqlstore.PostgreSQL, nil
-	case strings.Contains(dsn, "@tcp("), strings.Contains(dsn, "@unix("):
-		config, err := mysql.ParseDSN(dsn)
+	case strings.HasPrefix(dsn, "mysql://"), strings.Contains(dsn, "@tcp("), strings.Contains(dsn, "@unix("):
+		config, err := mysqlConfig(dsn)
 		if err != nil {
 			return nil, "", errors.New("DATABASE_URL is no connection string of MySQL")
 		}
@@ -43,7 +45,10 @@ func openDatabase(dsn string) (*sql.DB, sqlstore.Dialect, error) {
 			return nil, "", errors.New("DATABASE_URL is no connection string of MySQL")
 		}
 		return sql.OpenDB(connector), sqlstore.MySQL, nil
-	case strings.Contains(dsn, "://"), strings.Contains(dsn, "@"):
+	}
+	if rest, found := strings.CutPrefix(dsn, "sqlite:"); found {
+		dsn = strings.TrimPrefix(rest, "//")
+	} else if strings.Contains(dsn, "://") || strings.Contains(dsn, "@") {
 		return nil, "", errDatabaseURL
 	}
 	source, err := readOnlySQLite(dsn)
@@ -52,6 +57,23 @@ func openDatabase(dsn string) (*sql.DB, sqlstore.Dialect, error) {
 	}
 	db, err := sql.Open("sqlite", source)
 	return db, sqlstore.SQLite, err
+}
+
+// mysqlConfig reads the driver's own form, and the URL that many platforms
+// give.
+func mysqlConfig(dsn string) (*mysql.Config, error) {
+	if !strings.HasPrefix(dsn, "mysql://") {
+		return mysql.ParseDSN(dsn)
+	}
+	u, err := url.Parse(dsn)
+	if err != nil || u.Hostname() == "" {
+		return nil, errDatabaseURL
+	}
+	config := mysql.NewConfig()
+	config.User = u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	config.Net, config.Addr, config.DBName = "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "3306")), strings.TrimPrefix(u.Path, "/")
+	return config, nil
 }
 
 // readOnlySQLite keeps the settings of a connection string, but for the

@@ -187,6 +187,27 @@ func TestDoctorNamesWeakDurability(t *testing.T) {
 	require.Equal(t, before, after, "nothing was written, not even the journal mode")
 }
 
+func TestWaysToNameADatabase(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "shop.db")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	for dsn, want := range map[string]sqlstore.Dialect{
+		"postgres://a:b@localhost/db": sqlstore.PostgreSQL, "postgresql://localhost/db": sqlstore.PostgreSQL,
+		"root@tcp(127.0.0.1)/db": sqlstore.MySQL, "a:b@unix(/run/mysqld.sock)/db?x=1": sqlstore.MySQL, "mysql://a:b@host/db": sqlstore.MySQL,
+		path: sqlstore.SQLite, "sqlite:" + path: sqlstore.SQLite, "sqlite://" + path: sqlstore.SQLite, "file:" + path + "?_txlock=immediate": sqlstore.SQLite,
+	} {
+		db, dialect, err := openDatabase(dsn)
+		require.NoError(t, err, dsn)
+		require.Equal(t, want, dialect, dsn)
+		if dialect == sqlstore.SQLite {
+			require.NoError(t, db.PingContext(t.Context()), dsn)
+			_, err := db.ExecContext(t.Context(), "CREATE TABLE t (a)")
+			require.Error(t, err, "nothing can be written")
+		}
+		require.NoError(t, db.Close())
+	}
+}
+
 func TestDriversWordsShowNoPassword(t *testing.T) {
 	t.Parallel()
 	for _, dsn := range []string{"postgres://u:secretword@h/db", "u:secretword@tcp(h)/db"} {
@@ -207,6 +228,7 @@ func TestDoctorOnDatabasesThatAreNotThere(t *testing.T) {
 		"nobody listens":       {"postgres://u:secretword@127.0.0.1:1/db", "does not answer"},
 		"nor here":             {"u:secretword@tcp(127.0.0.1:1)/db", "does not answer"},
 		"no URL":               {"postgres://u:secretword@%zz/db", "no connection string of PostgreSQL"},
+		"nor by a URL":         {"mysql://u:secretword@127.0.0.1:1/db", "does not answer"},
 		"half a URL":           {"u:secretword@tcp(127.0.0.1", "no connection string of MySQL"},
 		"another database":     {"mongodb://u:secretword@127.0.0.1", "neither"},
 	} {
