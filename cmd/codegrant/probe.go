@@ -129,12 +129,12 @@ func (p *probe) run(ctx context.Context) error {
 		if p.options.skips(s.id) {
 			continue
 		}
+		p.record.begin(s.id)
+		fmt.Fprintf(p.out, "%s: %s\n", s.id, s.asks)
 		if ctx.Err() != nil {
 			p.conclude(s, open("interrupted"))
 			continue
 		}
-		p.record.begin(s.id)
-		fmt.Fprintf(p.out, "%s: %s\n", s.id, s.asks)
 		if p.blocked != "" && s.id != "empty-values" {
 			p.conclude(s, open("%s", p.blocked))
 			continue
