@@ -46,15 +46,14 @@ func doctorCommand() command {
 	return command{"doctor", "check a configuration, its database and its URLs", runDoctor}
 }
 
+const doctorHelp = `Checks what is set, and writes nothing. From the environment come
+CODEGRANT_ACCOUNT, CODEGRANT_CLIENT, CODEGRANT_DIGEST, CODEGRANT_SALTS (separated
+by commas), CODEGRANT_KEYS (the keyring), and DATABASE_URL: postgres://…,
+mysql://… or user:password@tcp(host)/db for MySQL and MariaDB, or the file of an
+SQLite database.`
+
 func doctorFlags(env environment, o *doctorOptions) *flag.FlagSet {
 	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
-	flags.SetOutput(env.stderr)
-	flags.Usage = func() {
-		fmt.Fprint(env.stderr, "usage: codegrant doctor [flags]\n\nChecks what is set and writes nothing. From the environment come CODEGRANT_ACCOUNT, CODEGRANT_CLIENT,\n"+
-			"CODEGRANT_SALTS (separated by commas), CODEGRANT_KEYS (the keyring), and DATABASE_URL: postgres://…,\n"+
-			"mysql://… or user:password@tcp(host)/db for MySQL and MariaDB, or the file of an SQLite database.\n\n")
-		flags.PrintDefaults()
-	}
 	o.addFlags(flags)
 	flags.StringVar(&o.baseURL, "base-url", env.getenv("CODEGRANT_BASE_URL"), "Config.BaseURL; default from CODEGRANT_BASE_URL")
 	flags.StringVar(&o.notifyURL, "notify-url", env.getenv("CODEGRANT_NOTIFY_URL"), "Config.NotifyURL; default from CODEGRANT_NOTIFY_URL, else as the kit's")
@@ -68,12 +67,8 @@ func doctorFlags(env environment, o *doctorOptions) *flag.FlagSet {
 
 func runDoctor(ctx context.Context, env environment, args []string) error {
 	var o doctorOptions
-	flags := doctorFlags(env, &o)
-	if err := flags.Parse(args); err != nil {
-		return usageError(err)
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("%w: no arguments are taken, only flags", errUsage)
+	if err := parseFlags(env, doctorFlags(env, &o), doctorHelp, args); err != nil {
+		return err
 	}
 	endpoints, err := o.endpoints()
 	if err != nil {

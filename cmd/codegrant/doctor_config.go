@@ -30,7 +30,7 @@ func publicSalts() []string {
 
 func (d *doctor) checkAccount(context.Context) {
 	id, client := d.getenv("CODEGRANT_ACCOUNT"), d.getenv("CODEGRANT_CLIENT")
-	d.account.ID, d.account.ClientID, d.account.Digest = id, client, codegrant.SHA256
+	d.account.ID, d.account.ClientID, d.account.Digest = id, client, digestFrom(d.getenv)
 	switch {
 	case id == "":
 		d.fail("account", "Set it to the accId of the portal", "CODEGRANT_ACCOUNT is not set")

@@ -266,12 +266,12 @@ func countSeals(records []codegrant.Token, first string) (sealed, plain, old int
 			id, ok := seal.KeyID(s)
 			isSealed, isPlain, isOld = isSealed || ok, isPlain || !ok, isOld || (ok && id != first)
 		}
-		sealed, plain, old = sealed+count(isSealed), plain+count(isPlain), old+count(isOld)
+		sealed, plain, old = sealed+oneIf(isSealed), plain+oneIf(isPlain), old+oneIf(isOld)
 	}
 	return sealed, plain, old
 }
 
-func count(b bool) int {
+func oneIf(b bool) int {
 	if b {
 		return 1
 	}

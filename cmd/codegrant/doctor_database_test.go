@@ -94,7 +94,7 @@ func (d testDatabase) store(t *testing.T, keys string) (*sqlstore.Store, codegra
 	return store, sealing
 }
 
-func save(t *testing.T, store codegrant.TokenStore, id string) {
+func saveToken(t *testing.T, store codegrant.TokenStore, id string) {
 	t.Helper()
 	now, value := time.Now().UTC().Truncate(time.Microsecond), codegrant.NewSecret("value of "+id)
 	require.NoError(t, store.Save(t.Context(), codegrant.Token{
@@ -127,8 +127,8 @@ func TestDoctorOnSchemasAndKeys(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		store, sealing := d.store(t, keyOne)
-		save(t, sealing, "T1")
-		save(t, sealing, "T2")
+		saveToken(t, sealing, "T1")
+		saveToken(t, sealing, "T2")
 
 		got := d.examine(t, keyOne)
 		got.require(t, "ok", "schema", "version 2 is current")
@@ -163,7 +163,7 @@ func TestDoctorOnTokensInTheClear(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		_, plain := d.store(t, "")
-		save(t, plain, "T1")
+		saveToken(t, plain, "T1")
 		d.examine(t, "").require(t, "warn", "keyring", "tokens rest as they are")
 		d.examine(t, keyOne).require(t, "warn", "keyring", "1 of 1 records are not sealed")
 	})

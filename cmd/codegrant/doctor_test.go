@@ -84,8 +84,8 @@ func healthy(t *testing.T) (map[string]string, []string) {
 	}, []string{"-endpoint", g.URL, "-timeout", "2s"}
 }
 
-// shop serves a kit below /wallet, behind what stands in front of it.
-func shop(t *testing.T, front func(http.Handler) http.Handler) string {
+// shopBehind serves a kit below /wallet, behind what stands in front of it.
+func shopBehind(t *testing.T, front func(http.Handler) http.Handler) string {
 	t.Helper()
 	client, err := codegrant.NewClient(codegrant.ClientConfig{Account: testAccount(), Endpoints: codegrant.Sandbox()})
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func shop(t *testing.T, front func(http.Handler) http.Handler) string {
 func TestDoctorIsContentWithAHealthyShop(t *testing.T) {
 	t.Parallel()
 	variables, args := healthy(t)
-	variables["CODEGRANT_BASE_URL"] = shop(t, nil)
+	variables["CODEGRANT_BASE_URL"] = shopBehind(t, nil)
 	d := examine(t, variables, args...)
 	require.Zero(t, d.status, d.text)
 	for _, name := range []string{"account", "client", "salts", "gateway", "clock-gateway", "signature", "notify", "notify-get", "notify-no-id", "notify-size"} {
@@ -266,7 +266,7 @@ func TestDoctorOnTheNotificationPath(t *testing.T) {
 			if name == "silence" {
 				args = append(args, "-timeout", "200ms")
 			}
-			d := examine(t, variables, append(args, "-base-url", shop(t, tc.front))...)
+			d := examine(t, variables, append(args, "-base-url", shopBehind(t, tc.front))...)
 			d.require(t, tc.status, tc.check, tc.says)
 			require.NotContains(t, d.text, "secret")
 			require.Equal(t, tc.status == "FAIL", d.status == 1)
@@ -282,7 +282,7 @@ func TestDoctorNamesASlowPath(t *testing.T) {
 		t.Skip("takes over 3 s")
 	}
 	variables, args := healthy(t)
-	slow := shop(t, func(next http.Handler) http.Handler {
+	slow := shopBehind(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			timer := time.NewTimer(slowNotify + 50*time.Millisecond)
 			defer timer.Stop()

@@ -75,7 +75,7 @@ func confirmed(format string, args ...any) probeVerdict {
 	return probeVerdict{probeConfirmed, fmt.Sprintf(format, args...)}
 }
 
-func open(format string, args ...any) probeVerdict {
+func unsettled(format string, args ...any) probeVerdict {
 	return probeVerdict{probeOpen, fmt.Sprintf(format, args...)}
 }
 
@@ -132,18 +132,18 @@ func (p *probe) run(ctx context.Context) error {
 		p.record.begin(s.id)
 		fmt.Fprintf(p.out, "%s: %s\n", s.id, s.asks)
 		if ctx.Err() != nil {
-			p.conclude(s, open("interrupted"))
+			p.conclude(s, unsettled("interrupted"))
 			continue
 		}
 		if p.blocked != "" && s.id != "empty-values" {
-			p.conclude(s, open("%s", p.blocked))
+			p.conclude(s, unsettled("%s", p.blocked))
 			continue
 		}
 		stepCtx, cancel := context.WithTimeout(ctx, p.options.stepLimit())
 		v := s.run(p, stepCtx)
 		cancel()
 		if ctx.Err() != nil && v.kind == probeOpen {
-			v = open("interrupted")
+			v = unsettled("interrupted")
 		}
 		p.conclude(s, v)
 	}

@@ -38,14 +38,12 @@ func probeCommand() command {
 	return command{"probe", "settle what PingPong does not document, against an endpoint", runProbe}
 }
 
-func probeFlags(env environment, o *probeOptions) *flag.FlagSet {
+const probeHelp = `Asks an endpoint what the documentation leaves open, and prints codegrant's
+settings for it. CODEGRANT_ACCOUNT, CODEGRANT_SALTS (separated by commas) and,
+optionally, CODEGRANT_CLIENT and CODEGRANT_DIGEST name the account.`
+
+func probeFlags(o *probeOptions) *flag.FlagSet {
 	flags := flag.NewFlagSet("probe", flag.ContinueOnError)
-	flags.SetOutput(env.stderr)
-	flags.Usage = func() {
-		fmt.Fprint(env.stderr, "usage: codegrant probe [flags]\n\nAsks an endpoint what the documentation leaves open, and prints codegrant's settings for it.\n"+
-			"CODEGRANT_ACCOUNT, CODEGRANT_SALTS (separated by commas) and, optionally, CODEGRANT_CLIENT name the account.\n\n")
-		flags.PrintDefaults()
-	}
 	o.addFlags(flags)
 	flags.StringVar(&o.user, "user", "", "merchantUserId to sign up; empty means a new one. A second sign-up of the same user may end the first")
 	flags.StringVar(&o.wallet, "wallet", "AlipayHK", "wallet to sign up in")
@@ -72,12 +70,8 @@ func probeFlags(env environment, o *probeOptions) *flag.FlagSet {
 
 func runProbe(ctx context.Context, env environment, args []string) (err error) {
 	var o probeOptions
-	flags := probeFlags(env, &o)
-	if err := flags.Parse(args); err != nil {
-		return usageError(err)
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("%w: no arguments are taken, only flags", errUsage)
+	if err := parseFlags(env, probeFlags(&o), probeHelp, args); err != nil {
+		return err
 	}
 	endpoints, err := o.endpoints()
 	if err != nil {
@@ -108,7 +102,7 @@ func runProbe(ctx context.Context, env environment, args []string) (err error) {
 	}
 	p.http = probeClient(p.record)
 	if o.notifyListen != "" {
-		listener, local, err := listen(ctx, o.notifyListen, p.record)
+		listener, local, err := listenFor(ctx, o.notifyListen, p.record)
 		if err != nil {
 			return err
 		}

@@ -184,3 +184,14 @@ func TestMasking(t *testing.T) {
 	m.body([]byte(`{"token":"seen-before"}`))
 	require.Equal(t, "and [masked token, 11 characters] again", m.text("and seen-before again"))
 }
+
+func TestHelpGoesToStandardOutput(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"probe", "doctor"} {
+		status, out, errs := runCommand(t, strings.NewReader(""), command, "-h")
+		require.Zero(t, status)
+		require.Empty(t, errs)
+		require.Contains(t, out, "usage: codegrant "+command+" [flags]")
+		require.Contains(t, out, "-site string")
+	}
+}

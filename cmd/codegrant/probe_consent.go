@@ -17,14 +17,14 @@ import (
 // sends.
 func (p *probe) stepConsent(ctx context.Context) probeVerdict {
 	if p.signUp.id == "" {
-		return open("no sign-up succeeded")
+		return unsettled("no sign-up succeeded")
 	}
 	if v, ok := p.agree(ctx); !ok {
 		return v
 	}
 	p.signUp.agreedAt = time.Now()
 	if p.listener == nil {
-		return open("nobody listened for the notification: use -notify-listen and -notify-url")
+		return unsettled("nobody listened for the notification: use -notify-listen and -notify-url")
 	}
 	notices := func(all []arrival) []arrival {
 		return slices.DeleteFunc(slices.Clone(all), func(a arrival) bool { return a.kind != "notification" })
@@ -36,7 +36,7 @@ func (p *probe) stepConsent(ctx context.Context) probeVerdict {
 	all := p.listener.wait(ctx, p.signUp.id, limit, func(all []arrival) bool { return len(notices(all)) > 0 })
 	arrived := notices(all)
 	if len(arrived) == 0 {
-		return open("no notification came to %s within %s", p.signUp.request["notificationUrl"], limit)
+		return unsettled("no notification came to %s within %s", p.signUp.request["notificationUrl"], limit)
 	}
 	first := arrived[0]
 	p.signUp.notice = &first
@@ -47,7 +47,7 @@ func (p *probe) stepConsent(ctx context.Context) probeVerdict {
 func (p *probe) agree(ctx context.Context) (probeVerdict, bool) {
 	if p.options.approve {
 		if err := p.approve(ctx); err != nil {
-			return open("-approve: %v", err), false
+			return unsettled("-approve: %v", err), false
 		}
 		return probeVerdict{}, true
 	}
@@ -63,9 +63,9 @@ func (p *probe) agree(ctx context.Context) (probeVerdict, bool) {
 	case <-enterPressed(p.input):
 		return probeVerdict{}, true
 	case <-timer.C:
-		return open("nobody said within %s that the user agreed", p.options.wait), false
+		return unsettled("nobody said within %s that the user agreed", p.options.wait), false
 	case <-ctx.Done():
-		return open("interrupted"), false
+		return unsettled("interrupted"), false
 	}
 }
 
@@ -178,10 +178,10 @@ func (p *probe) noticeShape(a arrival, m *probeMessage) string {
 
 func (p *probe) stepReturn(ctx context.Context) probeVerdict {
 	if p.listener == nil || p.signUp.id == "" {
-		return open("nobody listened for the browser")
+		return unsettled("nobody listened for the browser")
 	}
 	if p.signUp.agreedAt.IsZero() {
-		return open("nobody agreed")
+		return unsettled("nobody agreed")
 	}
 	returns := func(all []arrival) int {
 		return slices.IndexFunc(all, func(a arrival) bool { return a.kind == "return" })
@@ -189,7 +189,7 @@ func (p *probe) stepReturn(ctx context.Context) probeVerdict {
 	all := p.listener.wait(ctx, p.signUp.id, p.options.linger, func(all []arrival) bool { return returns(all) >= 0 })
 	i := returns(all)
 	if i < 0 {
-		return open("the browser did not come back within %s", p.options.linger)
+		return unsettled("the browser did not come back within %s", p.options.linger)
 	}
 	order := "before any notification"
 	if n := slices.IndexFunc(all, func(a arrival) bool { return a.kind == "notification" }); n >= 0 && n < i {
@@ -204,9 +204,9 @@ func (p *probe) stepReturn(ctx context.Context) probeVerdict {
 func (p *probe) stepSignUpQueryAfter(ctx context.Context) probeVerdict {
 	switch {
 	case p.signUp.id == "" || p.signUp.agreedAt.IsZero():
-		return open("nobody agreed")
+		return unsettled("nobody agreed")
 	case p.found.endpoints.SignUpQuery == codegrant.Disabled:
-		return open("there is no sign-up query")
+		return unsettled("there is no sign-up query")
 	case !p.querySettled:
 		if v := p.stepSignUpQuery(ctx); !p.querySettled {
 			return v
@@ -219,7 +219,7 @@ func (p *probe) stepSignUpQueryAfter(ctx context.Context) probeVerdict {
 	a := p.askSignUp(ctx, path)
 	client, err := p.client()
 	if err != nil {
-		return open("%v", err)
+		return unsettled("%v", err)
 	}
 	state, err := client.QuerySignUp(ctx, codegrant.SignUpQuery{
 		RequestID: p.signUp.id, UserID: p.signUp.user, Token: codegrant.NewSecret(p.signUp.token),
@@ -227,7 +227,7 @@ func (p *probe) stepSignUpQueryAfter(ctx context.Context) probeVerdict {
 	text := fmt.Sprintf("%s; bizContent: %s; status %q", a, listed(a.fields()), state.Status)
 	switch {
 	case err != nil:
-		return open("the library's query failed (%v); raw: %s", err, text)
+		return unsettled("the library's query failed (%v); raw: %s", err, text)
 	case state.Token.IsZero():
 		return uncovered("the library finds no token in it; %s", text)
 	case p.signUp.reference != "" && state.Token.Reveal() == p.signUp.reference:
@@ -249,15 +249,15 @@ func (p *probe) stepSignUpQueryAfter(ctx context.Context) probeVerdict {
 
 func (p *probe) stepList(ctx context.Context) probeVerdict {
 	if p.signUp.token == "" {
-		return open("no token is known")
+		return unsettled("no token is known")
 	}
 	client, err := p.client()
 	if err != nil {
-		return open("%v", err)
+		return unsettled("%v", err)
 	}
 	listed, err := client.ListTokens(ctx, codegrant.ListTokensRequest{RequestID: probeID(), UserID: p.signUp.user})
 	if err != nil {
-		return open("%v", err)
+		return unsettled("%v", err)
 	}
 	sees := slices.ContainsFunc(listed, func(l codegrant.ListedToken) bool { return l.Token.Reveal() == p.signUp.token })
 	switch {
@@ -272,10 +272,10 @@ func (p *probe) stepList(ctx context.Context) probeVerdict {
 
 func (p *probe) stepSignUpQueryEnded(ctx context.Context) probeVerdict {
 	if p.unbound == nil {
-		return open("nothing was unbound")
+		return unsettled("nothing was unbound")
 	}
 	if !p.querySettled {
-		return open("there is no sign-up query that works")
+		return unsettled("there is no sign-up query that works")
 	}
 	path := p.found.endpoints.SignUpQuery
 	if path == "" {
@@ -285,12 +285,12 @@ func (p *probe) stepSignUpQueryEnded(ctx context.Context) probeVerdict {
 	word := statusWord(a)
 	switch {
 	case !a.verified():
-		return open("%s", a)
+		return unsettled("%s", a)
 	case !p.isSuccess(a.code()):
 		if p.meansGone(a) {
 			return confirmed("it says that the token does not exist: %s", a)
 		}
-		return open("refused: %s. Kit.Run will ask again", a)
+		return unsettled("refused: %s. Kit.Run will ask again", a)
 	case p.found.statusKind(word) == codegrant.KindTokenGone:
 		return confirmed("%s; status %q", a, word)
 	case word == "" || p.found.statusKind(word) == codegrant.KindSignedUp || word == p.signUp.statusBefore:

@@ -15,7 +15,7 @@ func (p *probe) stepReach(ctx context.Context) probeVerdict {
 	a := p.send(ctx, http.MethodGet, "/", nil)
 	if a.err != nil {
 		p.blocked = "the endpoint cannot be reached: " + a.err.Error()
-		return open("%s", p.blocked)
+		return unsettled("%s", p.blocked)
 	}
 	if a.tls == "" {
 		return confirmed("it answers over plain HTTP, on this machine")
@@ -29,10 +29,10 @@ func (p *probe) stepSignature(ctx context.Context) probeVerdict {
 	good := p.post(ctx, "/v4/payment/query", query)
 	switch {
 	case good.err != nil, good.message == nil:
-		return open("a signed query got %s", good)
+		return unsettled("a signed query got %s", good)
 	case !good.verified():
 		p.blocked = "the gateway does not accept this account's signature: " + good.String()
-		return open("%s. Compare CODEGRANT_ACCOUNT and CODEGRANT_SALTS with the portal", p.blocked)
+		return unsettled("%s. Compare CODEGRANT_ACCOUNT and CODEGRANT_SALTS with the portal", p.blocked)
 	}
 	bad := p.send(ctx, http.MethodPost, "/v4/payment/query", signedProbeRequest(p.account, "0123456789ABCDEF01234567", query))
 	text := fmt.Sprintf("accepted (%s); a wrong signature gets %s", good, bad)
@@ -50,7 +50,7 @@ func (p *probe) stepSignature(ctx context.Context) probeVerdict {
 func (p *probe) stepNoSuchPath(ctx context.Context) probeVerdict {
 	a := p.post(ctx, "/v4/codegrant/probe", map[string]any{"requestId": probeID()})
 	if a.err != nil {
-		return open("%s", a)
+		return unsettled("%s", a)
 	}
 	p.noPath = a
 	if a.verified() {
@@ -65,7 +65,7 @@ func (p *probe) stepUnknownOrder(ctx context.Context) probeVerdict {
 	a := p.post(ctx, "/v4/payment/query", map[string]any{"merchantTransactionId": probeID()})
 	switch {
 	case !a.verified():
-		return open("%s", a)
+		return unsettled("%s", a)
 	case a.code() == "107001" || a.code() == "107002":
 		return confirmed("%s", a)
 	}
@@ -89,9 +89,9 @@ func (p *probe) stepEmptyValues(context.Context) probeVerdict {
 	}
 	switch {
 	case verified == 0:
-		return open("no signed answer came")
+		return unsettled("no signed answer came")
 	case kept+skipped == 0:
-		return open("none of %d signed answers had an empty string; both readings are accepted", verified)
+		return unsettled("none of %d signed answers had an empty string; both readings are accepted", verified)
 	}
 	return confirmed("%d answers sign empty strings, %d leave them out; both readings are accepted", kept, skipped)
 }
@@ -101,7 +101,7 @@ func (p *probe) stepXSS(ctx context.Context) probeVerdict {
 	a := p.post(ctx, "/v4/payment/query", map[string]any{"merchantTransactionId": "PROBE<b>"})
 	switch {
 	case !p.usable():
-		return open("%s", a)
+		return unsettled("%s", a)
 	case a.verified():
 		return confirmed("not stopped: %s. The library refuses '<' and '>' before sending all the same", a)
 	}

@@ -36,9 +36,9 @@ type probeListener struct {
 	news     chan struct{} // closed and replaced at each arrival
 }
 
-// listen starts a listener on addr and returns it with the base URL under
+// listenFor starts a listener on addr and returns it with the base URL under
 // which this machine reaches it.
-func listen(ctx context.Context, addr string, record *probeRecord) (*probeListener, string, error) {
+func listenFor(ctx context.Context, addr string, record *probeRecord) (*probeListener, string, error) {
 	config := net.ListenConfig{}
 	l, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {

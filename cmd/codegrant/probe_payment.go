@@ -54,7 +54,7 @@ func (p *probe) stepDeadToken(ctx context.Context) probeVerdict {
 	request := p.payRequest(p.options.user, madeUpToken(), p.decimal("1"))
 	a := p.post(ctx, payPath, request)
 	if !a.verified() {
-		return open("%s", a)
+		return unsettled("%s", a)
 	}
 	broken := maps.Clone(request)
 	broken["requestId"], broken["merchantTransactionId"], broken["bizType"] = probeID(), probeID(), "Nonsense"
@@ -88,7 +88,7 @@ func (p *probe) stepRefundQuery(ctx context.Context) probeVerdict {
 	for i, path := range []string{"/v4/refund/query", "/v4/payment/getRefund"} {
 		a := p.post(ctx, path, query)
 		if a.err != nil {
-			return open("%s: %s", path, a)
+			return unsettled("%s: %s", path, a)
 		}
 		if !p.exists(a) {
 			seen = append(seen, path+": "+a.String())
@@ -101,22 +101,22 @@ func (p *probe) stepRefundQuery(ctx context.Context) probeVerdict {
 		p.found.endpoints.RefundQuery = path
 		return settled("%s answers an unknown refund with %s: Endpoints.RefundQuery", path, a)
 	}
-	return open("none is there: %s", strings.Join(seen, "; "))
+	return unsettled("none is there: %s", strings.Join(seen, "; "))
 }
 
 // stepCharge moves money, and only with -charge.
 func (p *probe) stepCharge(ctx context.Context) probeVerdict {
 	switch {
 	case p.options.charge == "":
-		return open("nothing is charged without -charge")
+		return unsettled("nothing is charged without -charge")
 	case p.signUp.token == "":
-		return open("no token is known")
+		return unsettled("no token is known")
 	}
 	request := p.payRequest(p.signUp.user, p.signUp.token, p.decimal(p.options.charge))
 	a := p.post(ctx, payPath, request)
 	p.charged = request // it may have been executed whatever the answer says
 	if !a.verified() {
-		return open("%s. Look in the portal for order %s", a, request["merchantTransactionId"])
+		return unsettled("%s. Look in the portal for order %s", a, request["merchantTransactionId"])
 	}
 	return p.judgePayment(a)
 }
@@ -140,7 +140,7 @@ func (p *probe) judgePayment(a *probeAnswer) probeVerdict {
 // that breaks its promise does not take more than was allowed.
 func (p *probe) stepChargeRepeat(ctx context.Context) probeVerdict {
 	if p.charged == nil {
-		return open("nothing was charged")
+		return unsettled("nothing was charged")
 	}
 	same := p.post(ctx, payPath, p.charged)
 	other := maps.Clone(p.charged)
@@ -153,7 +153,7 @@ func (p *probe) stepChargeRepeat(ctx context.Context) probeVerdict {
 	}
 	changed := p.post(ctx, payPath, other)
 	if !same.verified() || !changed.verified() {
-		return open("the same again gets %s; with other content %s", same, changed)
+		return unsettled("the same again gets %s; with other content %s", same, changed)
 	}
 	return confirmed("the same again gets %s with status %q; with other content %s with status %q. The kit never changes a request under its number",
 		same, same.field("status"), changed, changed.field("status"))
@@ -161,16 +161,16 @@ func (p *probe) stepChargeRepeat(ctx context.Context) probeVerdict {
 
 func (p *probe) stepChargeFailed(ctx context.Context) probeVerdict {
 	if p.options.chargeFailing == "" || p.signUp.token == "" {
-		return open("no amount to be declined was given, or no token is known: -charge-failing")
+		return unsettled("no amount to be declined was given, or no token is known: -charge-failing")
 	}
 	request := p.payRequest(p.signUp.user, p.signUp.token, p.decimal(p.options.chargeFailing))
 	a := p.post(ctx, payPath, request)
 	switch {
 	case !a.verified():
-		return open("%s. Look in the portal for order %s", a, request["merchantTransactionId"])
+		return unsettled("%s. Look in the portal for order %s", a, request["merchantTransactionId"])
 	case a.field("status") == "SUCCESS":
 		back := p.post(ctx, "/v4/payment/refund", p.refundRequest(request))
-		return open("it was not declined: %s. Paying it back: %s, status %q", a, back, back.field("status"))
+		return unsettled("it was not declined: %s. Paying it back: %s, status %q", a, back, back.field("status"))
 	}
 	return p.judgePayment(a)
 }
@@ -184,12 +184,12 @@ func (p *probe) refundRequest(charged map[string]any) map[string]any {
 
 func (p *probe) stepPaymentNotice(ctx context.Context) probeVerdict {
 	if p.charged == nil || p.listener == nil {
-		return open("nothing was charged, or nobody listened")
+		return unsettled("nothing was charged, or nobody listened")
 	}
 	id := p.charged["requestId"].(string)
 	all := p.listener.wait(ctx, id, p.options.linger, func(all []arrival) bool { return len(all) > 0 })
 	if len(all) == 0 {
-		return open("none came within %s", p.options.linger)
+		return unsettled("none came within %s", p.options.linger)
 	}
 	m := readProbeMessage(all[0].body, p.account.Salts)
 	if m == nil {
@@ -224,13 +224,13 @@ func (p *probe) awaitSettlement(ctx context.Context) {
 // stepRefund pays back what stepCharge took.
 func (p *probe) stepRefund(ctx context.Context) probeVerdict {
 	if p.charged == nil {
-		return open("nothing was charged")
+		return unsettled("nothing was charged")
 	}
 	p.awaitSettlement(ctx)
 	refund := p.refundRequest(p.charged)
 	a := p.post(ctx, "/v4/payment/refund", refund)
 	if status := a.field("status"); !a.verified() || (status != "SUCCESS" && status != "PROCESSING") {
-		return open("it may NOT be paid back: status %q, %s. Look in the portal for order %s", status, a, refund["merchantTransactionId"])
+		return unsettled("it may NOT be paid back: status %q, %s. Look in the portal for order %s", status, a, refund["merchantTransactionId"])
 	}
 	p.paidBack = true
 	v := p.judgePayment(a)

@@ -31,10 +31,10 @@ func (p *probe) stepBind(ctx context.Context) probeVerdict {
 	authURL := a.field("authUrl")
 	switch {
 	case !a.verified():
-		return open("%s", a)
+		return unsettled("%s", a)
 	case authURL == "":
 		p.refused[a.code()] = "a sign-up"
-		return open("refused or without authUrl: %s", a)
+		return unsettled("refused or without authUrl: %s", a)
 	}
 	p.signUp = probeSignUp{
 		id: request["requestId"].(string), user: p.options.user, request: request,
@@ -57,7 +57,7 @@ func (p *probe) stepBind(ctx context.Context) probeVerdict {
 
 func (p *probe) stepBindRepeat(ctx context.Context) probeVerdict {
 	if p.signUp.id == "" {
-		return open("no sign-up succeeded")
+		return unsettled("no sign-up succeeded")
 	}
 	same := p.post(ctx, signUpPath, p.signUp.request)
 	changed := make(map[string]any)
@@ -67,7 +67,7 @@ func (p *probe) stepBindRepeat(ctx context.Context) probeVerdict {
 	changed["merchantResultUrl"] = p.options.notifyURL + "/return/" + p.signUp.id + "x"
 	other := p.post(ctx, signUpPath, changed)
 	if !same.verified() || !other.verified() {
-		return open("the same again gets %s; with other content %s", same, other)
+		return unsettled("the same again gets %s; with other content %s", same, other)
 	}
 	link := "another authUrl"
 	switch same.field("authUrl") {
@@ -85,7 +85,7 @@ func (p *probe) stepTerminal(ctx context.Context) probeVerdict {
 		a := p.post(ctx, signUpPath, p.signUpRequest(terminal))
 		switch {
 		case !a.verified():
-			return open("with %s: %s", terminal, a)
+			return unsettled("with %s: %s", terminal, a)
 		case a.field("authUrl") != "":
 			accepted = append(accepted, terminal)
 		default:
@@ -152,7 +152,7 @@ func statusWord(a *probeAnswer) string {
 // agreed: a gateway may refuse to describe a sign-up that is open.
 func (p *probe) stepSignUpQuery(ctx context.Context) probeVerdict {
 	if p.signUp.id == "" {
-		return open("no sign-up succeeded")
+		return unsettled("no sign-up succeeded")
 	}
 	paths := p.queryPaths()
 	var refusing, others, unclear []string
@@ -160,7 +160,7 @@ func (p *probe) stepSignUpQuery(ctx context.Context) probeVerdict {
 		a := p.askSignUp(ctx, path)
 		switch {
 		case a.err != nil:
-			return open("%s: %s", path, a)
+			return unsettled("%s: %s", path, a)
 		case p.describesSignUp(a):
 			return p.queryFound(path, a)
 		case p.exists(a):
@@ -174,7 +174,7 @@ func (p *probe) stepSignUpQuery(ctx context.Context) probeVerdict {
 	}
 	if len(unclear) > 0 {
 		p.found.endpoints.SignUpQuery = ""
-		return open("%s", strings.Join(unclear, "; "))
+		return unsettled("%s", strings.Join(unclear, "; "))
 	}
 	switch len(refusing) {
 	case 0:
@@ -184,7 +184,7 @@ func (p *probe) stepSignUpQuery(ctx context.Context) probeVerdict {
 		return settled("only this one answers signed: %s", refusing[0])
 	}
 	p.found.endpoints.SignUpQuery = ""
-	return open("several answer signed, and none describes the sign-up: %s", strings.Join(refusing, "; "))
+	return unsettled("several answer signed, and none describes the sign-up: %s", strings.Join(refusing, "; "))
 }
 
 func (p *probe) queryFound(path string, a *probeAnswer) probeVerdict {

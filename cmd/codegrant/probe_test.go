@@ -65,7 +65,7 @@ func runTheProbe(ctx context.Context, t *testing.T, host string, change func(*pr
 	p.record = &probeRecord{mask: p.mask, out: &records}
 	p.http = probeClient(p.record)
 	if o.notifyListen != "" {
-		listener, local, err := listen(ctx, o.notifyListen, p.record)
+		listener, local, err := listenFor(ctx, o.notifyListen, p.record)
 		require.NoError(t, err)
 		defer listener.close()
 		p.listener, p.options.notifyURL = listener, local

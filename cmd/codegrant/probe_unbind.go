@@ -35,7 +35,7 @@ func (p *probe) stepUnbindPath(ctx context.Context) probeVerdict {
 		a := p.post(ctx, path, p.unbindRequest(p.options.user, madeUpToken()))
 		switch {
 		case a.err != nil:
-			return open("%s: %s", path, a)
+			return unsettled("%s: %s", path, a)
 		case p.absent(a):
 			absent = append(absent, path+": "+a.String())
 		case !p.exists(a):
@@ -49,7 +49,7 @@ func (p *probe) stepUnbindPath(ctx context.Context) probeVerdict {
 		}
 	}
 	if len(there) == 0 && len(unclear) > 0 {
-		return open("%s", strings.Join(unclear, "; "))
+		return unsettled("%s", strings.Join(unclear, "; "))
 	}
 	switch len(there) {
 	case 0:
@@ -60,13 +60,13 @@ func (p *probe) stepUnbindPath(ctx context.Context) probeVerdict {
 		return settled("only this one answers signed: %s: Endpoints.Unbind", there[0])
 	}
 	p.unbindPath = ""
-	return open("several answer signed: %s. The step unbind tries them", strings.Join(there, "; "))
+	return unsettled("several answer signed: %s. The step unbind tries them", strings.Join(there, "; "))
 }
 
 // stepUnbind ends the agreement that stepConsent made.
 func (p *probe) stepUnbind(ctx context.Context) probeVerdict {
 	if p.signUp.token == "" {
-		return open("no token is known")
+		return unsettled("no token is known")
 	}
 	paths := append(p.unbindPaths(), siblingUnbindPaths()...)
 	if p.unbindPath != "" {
@@ -77,7 +77,7 @@ func (p *probe) stepUnbind(ctx context.Context) probeVerdict {
 		request := p.unbindRequest(p.signUp.user, p.signUp.token)
 		a := p.post(ctx, path, request)
 		if a.err != nil {
-			return open("%s: %s; the agreement may have ended", path, a)
+			return unsettled("%s: %s; the agreement may have ended", path, a)
 		}
 		text := fmt.Sprintf("%s: %s; bizContent: %s", path, a, listed(a.fields()))
 		if a.field("status") == "SUCCESS" || a.field("cancelSuccess") == "true" {
@@ -91,7 +91,7 @@ func (p *probe) stepUnbind(ctx context.Context) probeVerdict {
 		}
 		seen = append(seen, text)
 	}
-	return open("nothing ended it: %s", strings.Join(seen, "; "))
+	return unsettled("nothing ended it: %s", strings.Join(seen, "; "))
 }
 
 func (p *probe) unbindFound(path string, request map[string]any, a *probeAnswer, text string) probeVerdict {
@@ -112,7 +112,7 @@ func (p *probe) unbindFound(path string, request map[string]any, a *probeAnswer,
 
 func (p *probe) stepUnbindRepeat(ctx context.Context) probeVerdict {
 	if p.unbound == nil {
-		return open("nothing was unbound")
+		return unsettled("nothing was unbound")
 	}
 	same := p.post(ctx, p.unbindPath, p.unbound)
 	again := maps.Clone(p.unbound)
@@ -121,7 +121,7 @@ func (p *probe) stepUnbindRepeat(ctx context.Context) probeVerdict {
 	text := fmt.Sprintf("the same again gets %s; with a new requestId %s", same, fresh)
 	switch {
 	case !same.verified() || !fresh.verified():
-		return open("%s", text)
+		return unsettled("%s", text)
 	case p.isSuccess(fresh.code()) || p.meansGone(fresh):
 		return confirmed("%s", text)
 	}
@@ -130,7 +130,7 @@ func (p *probe) stepUnbindRepeat(ctx context.Context) probeVerdict {
 
 func (p *probe) stepUnbindNotice(ctx context.Context) probeVerdict {
 	if p.unbound == nil || p.listener == nil {
-		return open("nothing was unbound, or nobody listened")
+		return unsettled("nothing was unbound, or nobody listened")
 	}
 	var last *arrival
 	p.listener.wait(ctx, p.signUp.id, p.options.linger, func(all []arrival) bool {
@@ -143,7 +143,7 @@ func (p *probe) stepUnbindNotice(ctx context.Context) probeVerdict {
 		return last != nil
 	})
 	if last == nil {
-		return open("none came within %s; the kit does not need one after its own unbinding", p.options.linger)
+		return unsettled("none came within %s; the kit does not need one after its own unbinding", p.options.linger)
 	}
 	return p.judgeNotice(*last, codegrant.KindUnboundByMerchant)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -47,15 +48,19 @@ func (t *target) endpoints() (codegrant.Endpoints, error) {
 func accountFrom(getenv func(string) string) (codegrant.Account, error) {
 	a := codegrant.Account{
 		ID: getenv("CODEGRANT_ACCOUNT"), ClientID: getenv("CODEGRANT_CLIENT"),
-		Salts: codegrant.Salts(splitList(getenv("CODEGRANT_SALTS"))...), Digest: codegrant.SHA256,
+		Salts: codegrant.Salts(splitList(getenv("CODEGRANT_SALTS"))...), Digest: digestFrom(getenv),
 	}
 	if _, err := codegrant.NewClient(codegrant.ClientConfig{Account: a, Endpoints: codegrant.Sandbox()}); err != nil {
-		return a, fmt.Errorf("CODEGRANT_ACCOUNT, CODEGRANT_CLIENT or CODEGRANT_SALTS: %w", err)
+		return a, fmt.Errorf("CODEGRANT_ACCOUNT, CODEGRANT_CLIENT, CODEGRANT_DIGEST or CODEGRANT_SALTS: %w", err)
 	}
 	if a.ClientID == "" {
 		a.ClientID = a.ID[:len(a.ID)-3]
 	}
 	return a, nil
+}
+
+func digestFrom(getenv func(string) string) codegrant.Digest {
+	return codegrant.Digest(cmp.Or(getenv("CODEGRANT_DIGEST"), string(codegrant.SHA256)))
 }
 
 // splitList splits a comma-separated list. Blanks around the items stay: in a
@@ -75,10 +80,22 @@ func revealed(secrets []codegrant.Secret) []string {
 	return texts
 }
 
-// usageError is what a command returns for flags that do not parse.
-func usageError(err error) error {
-	if errors.Is(err, flag.ErrHelp) {
+// parseFlags parses a command line of flags alone. -h prints about and the
+// flags to standard output.
+func parseFlags(env environment, flags *flag.FlagSet, about string, args []string) error {
+	flags.SetOutput(env.stderr)
+	flags.Usage = func() {}
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(env.stdout, "usage: codegrant %s [flags]\n\n%s\n\n", flags.Name(), about)
+		flags.SetOutput(env.stdout)
+		flags.PrintDefaults()
 		return err
+	case err != nil:
+		return errUsage // the flag package has said what
+	case flags.NArg() > 0:
+		return fmt.Errorf("%w: no arguments are taken, only flags", errUsage)
 	}
-	return fmt.Errorf("%w: %w", errUsage, err)
+	return nil
 }
