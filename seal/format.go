@@ -41,6 +41,13 @@ func Sealed(s codegrant.Secret) bool {
 	return ok
 }
 
+// KeyID returns the id of the key that s names as the one that sealed it. Like
+// [Sealed] it looks at the form alone.
+func KeyID(s codegrant.Secret) (id string, ok bool) {
+	id, _, ok = split(s.Reveal())
+	return id, ok
+}
+
 // split returns the key id and the base64 body of a sealed text.
 func split(text string) (id, body string, ok bool) {
 	rest, ok := strings.CutPrefix(text, prefix)

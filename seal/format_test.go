@@ -190,6 +190,11 @@ func TestSealed(t *testing.T) {
 	t.Parallel()
 	require.False(t, seal.Sealed(codegrant.Secret{}))
 	require.True(t, seal.Sealed(codegrant.NewSecret(sealedText(t))))
+	id, ok := seal.KeyID(codegrant.NewSecret(sealedText(t)))
+	require.True(t, ok)
+	require.Equal(t, strings.Split(sealedText(t), ".")[1], id)
+	_, ok = seal.KeyID(codegrant.NewSecret("cgs1.k1.short"))
+	require.False(t, ok)
 	inner := memstore.New()
 	store := sealing(t, inner, keyring(t, "k-2_ABCDEFGHIJ16"))
 	for n := 1; n < 300; n++ {

@@ -80,6 +80,20 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// SchemaVersion returns the version that the database was migrated to, 0 when
+// the tables are missing, and the one that this package needs. It only reads.
+func (s *Store) SchemaVersion(ctx context.Context) (applied, needed int, err error) {
+	files, err := fs.ReadDir(Migrations(s.dialect), ".")
+	if err != nil {
+		return 0, 0, fmt.Errorf("sqlstore: schema version: %w", err)
+	}
+	err = s.db.QueryRowContext(ctx, s.sql.schemaVersion).Scan(&applied)
+	if s.dialect.classify(err) == missing {
+		err = nil
+	}
+	return applied, len(files), s.wrap(ctx, "schema version", err)
+}
+
 // appliedVersion returns the last complete version. It creates the table of
 // versions if there is none.
 func (s *Store) appliedVersion(ctx context.Context) (version int, err error) {

@@ -345,3 +345,31 @@ func TestTheExportedMigrationsAreEnough(t *testing.T) {
 	_, err = store.GetPayment(t.Context(), "a")
 	require.NoError(t, err)
 }
+
+func TestSchemaVersionOnlyReads(t *testing.T) {
+	t.Parallel()
+	db := open(t, file(t))
+	store, err := sqlstore.New(db, sqlstore.SQLite, quiet())
+	require.NoError(t, err)
+	applied, needed, err := store.SchemaVersion(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, applied)
+	require.Positive(t, needed)
+	require.Empty(t, schema(t, db))
+
+	require.NoError(t, store.Migrate(t.Context()))
+	applied, needed, err = store.SchemaVersion(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, needed, applied)
+
+	_, err = db.ExecContext(t.Context(), "DELETE FROM codegrant_migrations WHERE version = ?", needed)
+	require.NoError(t, err)
+	applied, _, err = store.SchemaVersion(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, needed-1, applied)
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = store.SchemaVersion(ended)
+	require.ErrorIs(t, err, context.Canceled)
+}

@@ -29,7 +29,10 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{}
+	return []command{
+		probeCommand(),
+		doctorCommand(),
+	}
 }
 
 var (
