@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 // process is a child of this one. Its methods are for one goroutine.
@@ -27,6 +28,8 @@ func startProcess(name string, log io.Writer, environment []string, program stri
 	// A group of its own: Ctrl+C is for this process, which ends its children in
 	// the right order.
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// What it leaves behind, such as nginx's workers, may hold the log open.
+	p.command.WaitDelay = time.Second
 	var err error
 	if p.leash, err = p.command.StdinPipe(); err != nil {
 		return nil, err
@@ -53,8 +56,7 @@ func (p *process) stop(ctx context.Context, signal os.Signal) error {
 	select {
 	case <-p.ended:
 	case <-ctx.Done():
-		err = errors.Join(err, fmt.Errorf("did not stop in time: %w", ctx.Err()), p.command.Process.Kill())
-		<-p.ended
+		err = errors.Join(err, fmt.Errorf("did not stop in time: %w", ctx.Err()), p.kill())
 	}
 	if err = errors.Join(err, p.err); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
@@ -62,9 +64,12 @@ func (p *process) stop(ctx context.Context, signal os.Signal) error {
 	return nil
 }
 
-// kill ends it as a power failure would.
+// kill ends it, and nginx's workers with their master, as a power failure would.
 func (p *process) kill() error {
-	err := p.command.Process.Kill()
+	err := syscall.Kill(-p.pid(), syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) { // it has ended
+		err = nil
+	}
 	<-p.ended
 	return err
 }
