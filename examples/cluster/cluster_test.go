@@ -151,7 +151,7 @@ func TestKilledInstances(t *testing.T) {
 	})
 	crowd := newCrowd(t.Context(), s.cluster, 10)
 	kills := 0
-	for kills < 3 || (kills < 30 && !crowd.hasLost()) {
+	for kills < 3*instances || (kills < 30 && !crowd.hasLost()) {
 		each := s.instances[kills%instances]
 		require.NoError(t, each.process.kill())
 		require.NoError(t, s.start(each))
