@@ -110,7 +110,7 @@ func newSite(t *testing.T, cfg clusterConfig) *site {
 func TestARollingRestartLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clusterConfig{})
-	crowd := newCrowd(t.Context(), s.cluster, 10)
+	crowd := newCrowd(t.Context(), s.cluster, 8)
 	before := s.pids()
 	for range 2 {
 		require.NoError(t, s.rollingRestart(t.Context()))
@@ -149,7 +149,7 @@ func TestKilledInstances(t *testing.T) {
 		Sweep:   300 * time.Millisecond,
 		Gateway: gatewaytest.Config{Scale: 20}, // the first retry after 250 ms
 	})
-	crowd := newCrowd(t.Context(), s.cluster, 10)
+	crowd := newCrowd(t.Context(), s.cluster, 8)
 	kills := 0
 	for kills < 3*instances || (kills < 30 && !crowd.hasLost()) {
 		each := s.instances[kills%instances]

@@ -125,6 +125,7 @@ func demonstrate(ctx context.Context, c *cluster, stdout io.Writer) error {
 		}
 	}
 	t := crowd.leave()
+	c.gateway.Wait() // for the notifications of the last payments
 	firstTry, notifications := 0, c.gateway.Notifications()
 	for _, n := range notifications {
 		if len(n.Attempts) > 0 && n.Attempts[0].Accepted() {
