@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -104,6 +105,7 @@ func newSite(t *testing.T, cfg clusterConfig) *site {
 	cfg.Gateway.Latency = 20 * time.Millisecond
 	s.cluster, err = startCluster(t.Context(), cfg)
 	require.NoError(t, err, s.log)
+	t.Cleanup(func() { _ = s.close() }) // what a test that fails has left
 	return s
 }
 
@@ -120,6 +122,9 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 	s.gateway.Wait()
 
 	require.Empty(t, seen.lost)
+	trouble, err := os.ReadFile(filepath.Join(s.proxy.folder, "error.log"))
+	require.NoError(t, err)
+	require.NotContains(t, string(trouble), "[error]", "nginx never met an instance that was down")
 	require.Greater(t, seen.requests, 200)
 	require.NotEmpty(t, seen.ended)
 	for i, each := range s.instances {

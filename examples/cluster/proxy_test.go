@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,14 +21,23 @@ const someOrder = "/orders/ABCDEFGHIJKLMNOPQRSTUVWXYZ/pay"
 // front is nginx with the example's configuration in front of three servers.
 func front(t *testing.T, servers [instances]string) string {
 	t.Helper()
+	return "http://" + newProxy(t, servers).address
+}
+
+func newProxy(t *testing.T, servers [instances]string) *proxy {
+	t.Helper()
 	_, err := findNginx()
 	needs(t, err)
 	log := new(record)
 	address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))
 	p, err := startProxy(t.Context(), address, servers[:], log)
 	require.NoError(t, err, log)
-	t.Cleanup(func() { require.NoError(t, p.process.kill()) })
-	return "http://" + address
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		require.NoError(t, p.close(ctx))
+	})
+	return p
 }
 
 // thrice is one handler as three servers.
@@ -64,8 +76,8 @@ func TestWhatIsSentAgain(t *testing.T) {
 		"a sign-up is never sent again":         {http.MethodPost, "/wallet/signup", 1},
 		"an unbinding is never sent again":      {http.MethodPost, "/wallet/unbind", 1},
 		"an unknown POST is never sent again":   {http.MethodPost, "/orders/ABC/refund", 1},
-		"a notification is sent once more":      {http.MethodPost, "/wallet/notify/ABC", 2},
-		"a charge is sent once more":            {http.MethodPost, someOrder, 2},
+		"a notification is sent to each":        {http.MethodPost, "/wallet/notify/ABC", 3},
+		"a charge is sent to each":              {http.MethodPost, someOrder, 3},
 		"a page is asked for at every instance": {http.MethodGet, "/", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +148,57 @@ func TestAnAnswerIsAnAnswer(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Equal(t, int32(i+1), arrived.Load(), "503 goes to who asked, and to no other instance")
 	}
+}
+
+// TestTakenOutIsIdle: takeOut returns when the last worker that might still send
+// something there has ended, such as one that waits for the rest of a body.
+func TestTakenOutIsIdle(t *testing.T) {
+	t.Parallel()
+	var servers [instances]string
+	var arrived [instances]atomic.Int32
+	for i := range servers {
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived[i].Add(1) }))
+		t.Cleanup(server.Close)
+		servers[i] = server.Listener.Addr().String()
+	}
+	p := newProxy(t, servers)
+	slow, err := net.Dial("tcp", p.address)
+	require.NoError(t, err)
+	answers := bufio.NewReader(slow)
+	say := func(text string) { _, err := io.WriteString(slow, text); require.NoError(t, err) }
+	hear := func() {
+		response, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		_, _ = io.Copy(io.Discard, response.Body)
+	}
+	say("GET / HTTP/1.1\r\nHost: a\r\n\r\n") // one worker has it now
+	hear()
+	say("POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
+	out := make(chan error, 1)
+	go func() { out <- p.takeOut(t.Context(), servers[0]) }()
+	select {
+	case err := <-out:
+		require.Fail(t, "it did not wait for the request", "%v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	say("bc")
+	hear()
+	require.NoError(t, slow.Close()) // as clients do that are told so
+	require.NoError(t, <-out)
+
+	ask := func() {
+		for range 12 {
+			status, _ := send(t, http.MethodPost, "http://"+p.address+"/login", "a=b")
+			require.Equal(t, http.StatusOK, status)
+		}
+	}
+	before := arrived[0].Load()
+	ask()
+	require.Equal(t, before, arrived[0].Load())
+	require.NoError(t, p.putBack(t.Context(), servers[0]))
+	ask()
+	require.Greater(t, arrived[0].Load(), before)
 }
 
 func TestTheConfiguration(t *testing.T) {
