@@ -22,7 +22,7 @@ type process struct {
 
 // startProcess starts a program. environment is added to this one's.
 func startProcess(name string, log io.Writer, environment []string, program string, args ...string) (*process, error) {
-	p := &process{name: name, command: exec.Command(program, args...), ended: make(chan struct{})} //nolint:gosec // G204: nginx, or this program
+	p := &process{name: name, command: exec.Command(program, args...), ended: make(chan struct{})} //nolint:gosec,noctx // nginx, or this program; stop ends it, in its own time
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.Stdout, p.command.Stderr = log, log
 	// A group of its own: Ctrl+C is for this process, which ends its children in

@@ -137,7 +137,7 @@ func (p *proxy) reload(ctx context.Context) error {
 	if err := p.writeConfig(ctx); err != nil {
 		return err
 	}
-	before, err := p.workers()
+	before, err := p.workers(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (p *proxy) reload(ctx context.Context) error {
 		return fmt.Errorf("nginx: %w", err)
 	}
 	return poll(ctx, p.process, "nginx reloads", func() error {
-		now, err := p.workers()
+		now, err := p.workers(ctx)
 		if err != nil {
 			return err
 		}
@@ -162,8 +162,8 @@ func (p *proxy) reload(ctx context.Context) error {
 }
 
 // workers returns the pids of nginx's workers. In a shell: pgrep -P "$(cat nginx.pid)".
-func (p *proxy) workers() (pids []int, err error) {
-	said, err := exec.Command("pgrep", "-P", strconv.Itoa(p.process.pid())).Output() //nolint:gosec // G204: a number
+func (p *proxy) workers(ctx context.Context) (pids []int, err error) {
+	said, err := exec.CommandContext(ctx, "pgrep", "-P", strconv.Itoa(p.process.pid())).Output() //nolint:gosec // G204: a number
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 { // none
 		return nil, nil
@@ -189,7 +189,7 @@ func (p *proxy) close(ctx context.Context) error {
 // awaitListening waits until the process listens.
 func awaitListening(ctx context.Context, of *process, address string) error {
 	return poll(ctx, of, address, func() error {
-		connection, err := net.Dial("tcp", address)
+		connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err != nil {
 			return err
 		}

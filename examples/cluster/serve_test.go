@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ func TestAnInstanceStopsInOrder(t *testing.T) {
 		gateway.ServeHTTP(w, r)
 	}))
 	t.Cleanup(slow.Close)
+	finish := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(finish)
 	client, err := codegrant.NewClient(codegrant.ClientConfig{
 		Account:   codegrant.Account{ID: gatewaytest.DefaultAccountID, Salts: codegrant.Salts(gatewaytest.DefaultSalt)},
 		Endpoints: codegrant.Endpoints{Host: slow.URL},
@@ -78,7 +81,7 @@ func TestAnInstanceStopsInOrder(t *testing.T) {
 	require.Equal(t, http.StatusOK, get("/healthz"), "it serves all the same")
 	require.Eventually(t, func() bool { return get("/healthz") == 0 }, 5*time.Second, 5*time.Millisecond, "closed")
 	require.Empty(t, stopped, "it waits for the request")
-	close(goOn)
+	finish()
 	require.NoError(t, <-stopped)
 	require.Regexp(t, `^200 OK.*"authUrl"`, <-answered)
 }
