@@ -36,6 +36,8 @@ type ClientConfig struct {
 	// unbinding and the older flow, where no document names one; an absent
 	// code is success too. Empty means 000000 and 001000.
 	SuccessCodes []string
+	// Observer is told of each call, for metrics and traces. Nil means nobody is.
+	Observer Observer
 	// TokenGoneCodes are codes that mean that the token does not exist. The
 	// code is UNKNOWN, so the default is none: the documented words "token
 	// does not exist" in the description decide.
@@ -56,6 +58,7 @@ type Client struct {
 	goneCodes    []string
 	requests     *requestValidator
 	usage        []atomic.Pointer[saltUse] // as Account.Salts
+	observe      observing
 }
 
 // NewClient checks cfg and returns a client. It sends nothing. Every problem
@@ -68,6 +71,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		maxResponse:  cfg.MaxResponse,
 		successCodes: slices.Clone(cfg.SuccessCodes),
 		goneCodes:    slices.Clone(cfg.TokenGoneCodes),
+		observe:      newObserving(cfg.Observer, nil),
 	}
 	if len(c.successCodes) == 0 {
 		c.successCodes = []string{"000000", "001000"}
@@ -141,6 +145,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byt
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
+	sawStatus(ctx, resp.StatusCode)
 	limit := min(c.maxResponse, math.MaxInt64-1)
 	received, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
