@@ -133,14 +133,14 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (*answe
 }
 
 func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body)) //nolint:gosec // G704: the host is configured
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	// PingPong v4, Basic Rules for API Usage: both headers are required.
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(req) //nolint:gosec // G704: the host is configured
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return 0, nil, err
 	}

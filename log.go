@@ -108,6 +108,9 @@ func (e Event) text() string {
 // mistakes quietly, ours loudly. Probes with bad signatures are routine, and
 // strangers who try addresses more so.
 func (k *Kit) reject(ctx context.Context, op string, err error, attrs ...slog.Attr) {
+	if k.observe.observer == nil && !k.log.Enabled(ctx, slog.LevelError) {
+		return // nobody is told, so the error need not be looked into
+	}
 	level := slog.LevelWarn
 	switch {
 	case errors.Is(err, ErrStore), errors.Is(err, ErrHook), errors.Is(err, ErrAccounts),

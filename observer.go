@@ -118,10 +118,14 @@ func newObserving(o Observer, log *slog.Logger) observing {
 }
 
 // start begins an operation. end is never nil, and acts once.
-func (o observing) start(ctx context.Context, op Operation) (inside context.Context, end func(Result)) {
+func (o observing) start(ctx context.Context, op Operation) (context.Context, func(Result)) {
 	if o.observer == nil {
 		return ctx, func(Result) {}
 	}
+	return o.startObserved(ctx, op)
+}
+
+func (o observing) startObserved(ctx context.Context, op Operation) (inside context.Context, end func(Result)) {
 	op.Wallet = op.Wallet.label()
 	var observed func(Result)
 	inside = ctx
