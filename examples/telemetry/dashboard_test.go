@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -217,4 +218,15 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 		}
 	}
 	require.Greater(t, len(names), 10)
+}
+
+// TestAlertsFire needs promtool, which comes with Prometheus.
+func TestAlertsFire(t *testing.T) {
+	t.Parallel()
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed")
+	}
+	output, err := exec.CommandContext(t.Context(), promtool, "test", "rules", "alerts_test.yml").CombinedOutput()
+	require.NoError(t, err, string(output))
 }
