@@ -476,6 +476,17 @@ func TestAHookRunsInTheContextOfTheObserver(t *testing.T) {
 	require.Equal(t, "OnToken", inside.Name)
 }
 
+func TestAnObserverHearsWhatTheLogDoesNot(t *testing.T) {
+	t.Parallel()
+	w := &watcher{}
+	s := newShop(t, watchedBy(w), withConfig(func(c *codegrant.Config) { c.Logger = slog.New(slog.DiscardHandler) }))
+	s.connect(t, "ann")
+	s.deliver(t, "", []byte("{"))
+	w.heard(t, codegrant.EventTransition)
+	w.heard(t, codegrant.EventHook)
+	w.heard(t, codegrant.ErrMalformed)
+}
+
 func TestAHandlerThatPanicsEndsItsOperation(t *testing.T) {
 	t.Parallel()
 	w := &watcher{}
