@@ -180,6 +180,24 @@ func TestAnObserverSeesWhatHappensInWhat(t *testing.T) {
 			`,
 		},
 		{
+			name: "an unbinding that the gateway does not answer, and one that it does", given: connected,
+			do: func(t *testing.T, s *shop, _ codegrant.Token) {
+				s.gateway.LoseNotifications(true)
+				s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpUnbind, Kind: gatewaytest.Status500Before})
+				require.Equal(t, 303, s.do(newRequest(t, http.MethodPost, baseURL+"/unbind", ""), "ann").Code)
+				_, err := s.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann"})
+				require.NoError(t, err)
+			},
+			want: `
+				endpoint unbind 303 outcome_unknown
+				  call unbind 500 outcome_unknown
+				  hook OnToken
+				task unbind
+				  call unbind 200
+				  hook OnToken
+			`,
+		},
+		{
 			name: "a charge whose outcome is lost, and what became of it", given: connected, options: []shopOption{withConfig(withPayments)},
 			do: func(t *testing.T, s *shop, _ codegrant.Token) {
 				s.gateway.LoseNotifications(true)
@@ -388,6 +406,23 @@ func TestAnObserverHearsTheNewsOfARecord(t *testing.T) {
 		odd := w.heard(t, codegrant.EventPayment)
 		require.Equal(t, "other PHP", string(odd.Wallet)+" "+odd.Currency)
 	})
+}
+
+func TestAnObserverHearsWhereAPaymentComesFrom(t *testing.T) {
+	t.Parallel()
+	w := &watcher{}
+	s := newShop(t, watchedBy(w), withConfig(withPayments), withGateway(func(g *gatewaytest.Config) { g.ProcessingFirst = true }))
+	s.connect(t, "ann")
+	_, err := s.Charge(t.Context(), chargeParams("ann", "order-1"))
+	require.NoError(t, err)
+	require.Equal(t, "pending", w.heard(t, codegrant.EventPayment).To)
+	require.Empty(t, w.heard(t, codegrant.EventPayment).From)
+	w.forget()
+	require.NoError(t, s.gateway.Settle("order-1"))
+	require.Equal(t, codegrant.Event{
+		Code: codegrant.EventPayment, Op: "notify", AccountID: gatewaytest.DefaultAccountID, Wallet: codegrant.GCash,
+		From: "pending", To: "succeeded", Currency: "PHP",
+	}, w.heard(t, codegrant.EventPayment))
 }
 
 func TestAccountsAreObserved(t *testing.T) {

@@ -360,6 +360,13 @@ func TestOnlyFaultsAreErrors(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a user without a token", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		_, err := s.charge(t)
+		require.ErrorIs(t, err, codegrant.ErrNoToken)
+		require.Equal(t, "internal: codegrant charge operation.kind=task error.type=no_token\n", s.trace(t))
+	})
 	t.Run("a sign-up that the gateway refuses", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t)
