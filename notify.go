@@ -166,7 +166,7 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if received == nil { // from an adapter; net/http never does this
 		received = http.NoBody
 	}
-	body, err := readAll(http.MaxBytesReader(w, received, k.cfg.MaxBody), r.ContentLength)
+	body, err := readAll(http.MaxBytesReader(unobserved(w), received, k.cfg.MaxBody), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}

@@ -277,6 +277,15 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 // Unwrap serves [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// unobserved returns the server's own writer, which [http.MaxBytesReader] tells to
+// close the connection of who sends too much.
+func unobserved(w http.ResponseWriter) http.ResponseWriter {
+	if answered, ok := w.(*statusWriter); ok {
+		return answered.ResponseWriter
+	}
+	return w
+}
+
 // seenKey is where a call's context keeps a place for the status of its answer.
 type seenKey struct{}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -531,6 +532,22 @@ func TestAHandlerThatPanicsEndsItsOperation(t *testing.T) {
 	require.Panics(t, func() { s.do(newRequest(t, http.MethodPost, baseURL+"/signup", "wallet=GCash"), "ann") })
 	require.Panics(t, func() { _, _ = s.Charge(t.Context(), chargeParams("ann", "order-1")) })
 	require.Equal(t, "endpoint sign-up internal\ntask charge internal\n", w.operations())
+}
+
+func TestAnObserverDoesNotKeepAnEndlessSenderConnected(t *testing.T) {
+	t.Parallel()
+	w := &watcher{}
+	s := newShop(t, watchedBy(w))
+	server := httptest.NewServer(s.handler)
+	defer server.Close()
+	body := io.MultiReader(strings.NewReader(strings.Repeat("x", 80<<10))) // whose length is not said
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/wallet/notify", body)
+	require.NoError(t, err)
+	response, err := server.Client().Do(r)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
+	require.True(t, response.Close, "as without an observer")
 }
 
 func TestAnObserverThatIsANilPointerIsRefused(t *testing.T) {
