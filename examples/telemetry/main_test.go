@@ -20,9 +20,9 @@ import (
 
 // program is run, running, with what it printed.
 type program struct {
-	shop, gateway string
-	mu            sync.Mutex
-	printed       strings.Builder
+	shop    string
+	mu      sync.Mutex
+	printed strings.Builder
 }
 
 func start(t *testing.T) *program {
@@ -35,16 +35,15 @@ func start(t *testing.T) *program {
 		_ = stdout.Close()
 	}()
 	p := &program{}
-	var addresses []string
+	addresses := map[string]string{}
 	lines := bufio.NewScanner(output)
-	for len(addresses) < 4 && lines.Scan() {
+	for addresses["Metrics"] == "" && lines.Scan() {
 		if i := strings.Index(lines.Text(), "http://"); i >= 0 {
-			addresses = append(addresses, strings.Fields(lines.Text()[i:])[0])
+			addresses[strings.TrimSpace(lines.Text()[:i])] = strings.Fields(lines.Text()[i:])[0]
 		}
 	}
-	require.Len(t, addresses, 4)
-	p.shop, p.gateway = addresses[0], strings.TrimSuffix(addresses[1], "/wallet")
-	require.Equal(t, p.shop+"/metrics", addresses[3])
+	p.shop = addresses["Shop"]
+	require.Equal(t, p.shop+"/metrics", addresses["Metrics"])
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
