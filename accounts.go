@@ -47,6 +47,9 @@ type AccountsConfig struct {
 	ErrorPage            func(w http.ResponseWriter, r *http.Request, status int, code Code)
 	// Logger gets one record for each rejection. Nil means [slog.Default].
 	Logger *slog.Logger
+	// Observer is told of the notifications that arrive here, of Find and of
+	// sweeps. All else is told to that of each Kit. Nil means nobody is.
+	Observer Observer
 	// Now is the clock of the records. Nil means [time.Now].
 	Now func() time.Time
 }
@@ -96,6 +99,7 @@ func NewAccounts(cfg AccountsConfig) (*Accounts, error) {
 		Payments: cfg.Payments, Reconcile: cfg.Reconcile, Logger: cfg.Logger, Now: cfg.Now,
 	}.withDefaults()}}
 	a.base.log = a.base.cfg.Logger
+	a.base.observe = newObserving(cfg.Observer, a.base.log)
 	if cfg.Find == nil {
 		a.fixed = make(map[string]*Kit, len(cfg.Kits))
 		for _, k := range cfg.Kits {
@@ -123,6 +127,9 @@ func (cfg *AccountsConfig) problems() []string {
 	}
 	if cfg.Keep < 0 || cfg.MaxBody < 0 || cfg.Timeout < 0 || cfg.ReadTimeout < 0 {
 		p = append(p, "Keep, MaxBody, Timeout and ReadTimeout must not be negative")
+	}
+	if text := observerProblem(cfg.Observer); text != "" {
+		p = append(p, "Observer "+text)
 	}
 	return append(p, cfg.Reconcile.problems()...)
 }
@@ -168,12 +175,16 @@ func (a *Accounts) ask(ctx context.Context, accountID string) (*Kit, error) {
 	ctx, cancel := a.base.detached(ctx)
 	defer cancel()
 	var k *Kit
-	err := a.base.runHook(ctx, "accounts", func(ctx context.Context) (err error) {
+	missing := false
+	err := a.base.runHook(ctx, "accounts", "Find", func(ctx context.Context) (err error) {
 		k, err = a.cfg.Find(ctx, accountID)
+		if errors.Is(err, ErrNotFound) { // an answer, and no failure of Find
+			missing, err = true, nil
+		}
 		return err
 	})
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case err == nil && missing:
 		a.keep(accountID, keptKit{until: time.Now().Add(min(keepMissing, a.cfg.Keep))})
 		return nil, nil
 	case err != nil:
@@ -242,9 +253,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	k, err := a.Kit(r.Context(), account)
 	if err != nil {
-		if !errors.Is(err, ErrNotFound) {
-			a.base.reject(r.Context(), "accounts", err, slog.String("account", clip(account, 64)))
-		}
+		a.base.reject(r.Context(), "accounts", err, slog.String("account", clip(account, 64)))
 		a.base.answerError(w, r, err)
 		return
 	}
@@ -260,19 +269,29 @@ func (a *Accounts) Notify() http.Handler {
 }
 
 func (a *Accounts) notify(w http.ResponseWriter, r *http.Request, accountID, id string) {
-	body, err := a.base.readBody(w, r)
-	if err == nil {
-		err = a.Apply(r.Context(), body, accountID, id)
-	} else {
-		a.base.reject(r.Context(), "notify", err)
-	}
-	answerNotification(w, err)
+	a.base.endpoint("notify", func(w http.ResponseWriter, r *http.Request) error {
+		body, err := a.base.readBody(w, r)
+		if err == nil {
+			err = a.apply(r.Context(), body, accountID, id)
+		} else {
+			a.base.reject(r.Context(), "notify", err)
+		}
+		answerNotification(w, err)
+		return err
+	}).ServeHTTP(w, r)
 }
 
 // Apply is [Kit.Apply] for the account of accountID or, where that is empty, of
 // the message's accId. An account that does not exist is [ErrWrongAccount]:
 // whoever probes cannot tell it from a bad signature.
 func (a *Accounts) Apply(ctx context.Context, body []byte, accountID, id string) error {
+	_, err := observed(ctx, a.base, OperationTask, "notify", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.apply(ctx, body, accountID, id)
+	})
+	return err
+}
+
+func (a *Accounts) apply(ctx context.Context, body []byte, accountID, id string) error {
 	if !isRecordID(id) {
 		id = ""
 	}

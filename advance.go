@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -159,32 +159,52 @@ func (k *keeper[R]) settleHook(ctx context.Context, op string, r R) (R, error) {
 	return r, &Error{Op: op, Code: ErrConflict}
 }
 
-// runHook calls a hook and survives its panic. A hook that outlives ctx is
+// runHook calls the hook of that name, and tells of the call.
+func (k *Kit) runHook(ctx context.Context, op, name string, hook func(context.Context) error) error {
+	began := time.Now()
+	inside, end := k.start(ctx, OperationHook, name)
+	heard := k.callHook(inside, op, name, hook)
+	err := wrap(op, ErrHook, heard.err)
+	end(Result{Err: err})
+	k.noteHook(ctx, op, name, time.Since(began), err, heard.stack)
+	return err
+}
+
+// heard is how a hook ended, and where it panicked.
+type heard struct {
+	err   error
+	stack []byte
+}
+
+// callHook calls a hook and survives its panic. A hook that outlives ctx is
 // left behind, so that the request ends in time; its late success is not
 // counted.
-func (k *Kit) runHook(ctx context.Context, op string, hook func(context.Context) error) error {
-	done := make(chan error, 1)
+func (k *Kit) callHook(ctx context.Context, op, name string, hook func(context.Context) error) heard {
+	began := time.Now()
+	done := make(chan heard, 1)
+	var over atomic.Bool // the hook ended, or was left behind
 	go func() {
-		returned := false
+		h := heard{err: errors.New("hook ended its goroutine")} // a test's FailNow, for one
 		defer func() {
-			switch p := recover(); {
-			case p == nil && !returned: // a test's FailNow, for one
-				done <- errors.New("hook ended its goroutine")
-			case p != nil:
-				k.log.LogAttrs(ctx, slog.LevelError, "codegrant: hook panicked", slog.String("code", "hook_panic"),
-					slog.String("op", op), slog.String("stack", string(debug.Stack())))
-				done <- fmt.Errorf("hook panicked with a %T", p)
+			if p := recover(); p != nil {
+				h = heard{fmt.Errorf("hook panicked with a %T", p), debug.Stack()}
+			}
+			if over.CompareAndSwap(false, true) {
+				done <- h
+			} else if h.stack != nil { // nobody waits for it any more
+				k.noteHook(ctx, op, name, time.Since(began), wrap(op, ErrHook, h.err), h.stack)
 			}
 		}()
-		err := hook(ctx)
-		returned = true
-		done <- err
+		h.err = hook(ctx)
 	}()
 	select {
-	case err := <-done:
-		return wrap(op, ErrHook, err)
+	case h := <-done:
+		return h
 	case <-ctx.Done():
-		return wrap(op, ErrHook, context.Cause(ctx))
+		if !over.CompareAndSwap(false, true) {
+			return <-done
+		}
+		return heard{err: context.Cause(ctx)}
 	}
 }
 

@@ -31,10 +31,13 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 			return settle(t, now)
 		},
 		note: func(ctx context.Context, op string, before, after Token) {
+			if before.DoubtedAt.IsZero() && !after.DoubtedAt.IsZero() {
+				k.noteToken(ctx, op, EventTokenDoubted, 0, after)
+			}
 			if after.Status == before.Status {
 				return
 			}
-			k.note(ctx, op, "transition", slog.Any("token", after))
+			k.noteToken(ctx, op, EventTransition, before.Status, after)
 			if before.Status < StatusActive && after.Status >= StatusActive {
 				k.supersede(ctx, op, after)
 			}
@@ -92,7 +95,7 @@ func (k *Kit) hearToken(ctx context.Context, op string, t Token) error {
 		return nil
 	}
 	change := Change{From: t.Handled, Token: t}
-	return k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnToken(ctx, change) })
+	return k.runHook(ctx, op, "OnToken", func(ctx context.Context) error { return k.cfg.OnToken(ctx, change) })
 }
 
 func acceptToken(now, heard Token) (Token, bool) {

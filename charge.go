@@ -83,6 +83,10 @@ type ChargeParams struct {
 // Cancelling ctx in the middle makes the outcome unknown: a handler that must
 // know it passes context.WithoutCancel of its request's context.
 func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
+	return observed(ctx, k, OperationTask, "charge", func(ctx context.Context) (Receipt, error) { return k.charge(ctx, p) })
+}
+
+func (k *Kit) charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 	const op = "charge"
 	p.Attempt = max(p.Attempt, 1)
 	setDefault(&p.Terminal, PayOnPC)
@@ -274,7 +278,6 @@ func (k *Kit) doubt(ctx context.Context, tokenID string) {
 		return t, true
 	})
 	if err == nil {
-		k.note(ctx, "charge", ErrTokenGone, slog.Any("token", t))
 		asking, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 		defer cancel()
 		_, err = k.Refresh(asking, tokenID)

@@ -36,6 +36,8 @@ type ClientConfig struct {
 	// unbinding and the older flow, where no document names one; an absent
 	// code is success too. Empty means 000000 and 001000.
 	SuccessCodes []string
+	// Observer is told of each call, for metrics and traces. Nil means nobody is.
+	Observer Observer
 	// TokenGoneCodes are codes that mean that the token does not exist. The
 	// code is UNKNOWN, so the default is none: the documented words "token
 	// does not exist" in the description decide.
@@ -56,6 +58,7 @@ type Client struct {
 	goneCodes    []string
 	requests     *requestValidator
 	usage        []atomic.Pointer[saltUse] // as Account.Salts
+	observe      observing
 }
 
 // NewClient checks cfg and returns a client. It sends nothing. Every problem
@@ -68,6 +71,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		maxResponse:  cfg.MaxResponse,
 		successCodes: slices.Clone(cfg.SuccessCodes),
 		goneCodes:    slices.Clone(cfg.TokenGoneCodes),
+		observe:      newObserving(cfg.Observer, nil),
 	}
 	if len(c.successCodes) == 0 {
 		c.successCodes = []string{"000000", "001000"}
@@ -129,18 +133,19 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (*answe
 }
 
 func (c *Client) post(ctx context.Context, path string, body []byte) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body)) //nolint:gosec // G704: the host is configured
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Host+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	// PingPong v4, Basic Rules for API Usage: both headers are required.
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(req) //nolint:gosec // G704: the host is configured
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
+	sawStatus(ctx, resp.StatusCode)
 	limit := min(c.maxResponse, math.MaxInt64-1)
 	received, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {

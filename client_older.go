@@ -21,6 +21,12 @@ type PrepareRequest struct {
 
 // Prepare starts a sign-up by the older flow. The response has no Reference.
 func (c *Client) Prepare(ctx context.Context, r PrepareRequest) (SignUpResponse, error) {
+	return observedCall(ctx, c, "prepare", c.endpoints.Prepare, r.Wallet, func(ctx context.Context) (SignUpResponse, error) {
+		return c.prepare(ctx, r)
+	})
+}
+
+func (c *Client) prepare(ctx context.Context, r PrepareRequest) (SignUpResponse, error) {
 	var out SignUpResponse
 	err := c.callBusiness(ctx, "prepare", c.endpoints.Prepare, r, &out)
 	if err == nil && out.AuthURL == "" {
@@ -48,6 +54,12 @@ type ApplyTokenResponse struct {
 // ApplyToken trades an authorization code for a token. An answer without a
 // token matches [ErrOutcomeUnknown].
 func (c *Client) ApplyToken(ctx context.Context, r ApplyTokenRequest) (ApplyTokenResponse, error) {
+	return observedCall(ctx, c, "applyToken", c.endpoints.ApplyToken, "", func(ctx context.Context) (ApplyTokenResponse, error) {
+		return c.applyToken(ctx, r)
+	})
+}
+
+func (c *Client) applyToken(ctx context.Context, r ApplyTokenRequest) (ApplyTokenResponse, error) {
 	var out ApplyTokenResponse
 	err := c.callBusiness(ctx, "applyToken", c.endpoints.ApplyToken, r, &out)
 	if err == nil && out.Token.IsZero() {
@@ -66,7 +78,7 @@ type CancelTokenRequest struct {
 
 // CancelToken ends an agreement of the older flow; errors as [Client.Unbind].
 func (c *Client) CancelToken(ctx context.Context, r CancelTokenRequest) error {
-	return c.unbind(ctx, "cancelToken", c.endpoints.CancelToken, r)
+	return c.unbind(ctx, "cancelToken", c.endpoints.CancelToken, "", r)
 }
 
 // ListTokensRequest asks for a user's agreements of the older flow.
@@ -92,6 +104,12 @@ type ListedToken struct {
 // result, not an error. Whether the gateway answers one object or an array is
 // UNKNOWN: both are read.
 func (c *Client) ListTokens(ctx context.Context, r ListTokensRequest) ([]ListedToken, error) {
+	return observedCall(ctx, c, "list", c.endpoints.ListTokens, "", func(ctx context.Context) ([]ListedToken, error) {
+		return c.listTokens(ctx, r)
+	})
+}
+
+func (c *Client) listTokens(ctx context.Context, r ListTokensRequest) ([]ListedToken, error) {
 	const op = "list"
 	a, err := c.call(ctx, op, c.endpoints.ListTokens, r)
 	if err != nil {

@@ -76,6 +76,12 @@ type PayResponse struct {
 // or a [*GatewayError] when the answer holds no payment at all; an answer by
 // which the money may or may not have moved matches [ErrOutcomeUnknown].
 func (c *Client) Pay(ctx context.Context, r PayRequest) (PayResponse, error) {
+	return observedCall(ctx, c, "unifiedPay", c.endpoints.Pay, r.Wallet, func(ctx context.Context) (PayResponse, error) {
+		return c.sendPay(ctx, r)
+	})
+}
+
+func (c *Client) sendPay(ctx context.Context, r PayRequest) (PayResponse, error) {
 	const op = "unifiedPay"
 	r.bizType = bizTypeCodeGrant
 	a, err := c.call(ctx, op, c.endpoints.Pay, r)
@@ -140,6 +146,12 @@ type PaymentQuery struct {
 // does not know the order.
 // PingPong v4, /v4/payment/query.
 func (c *Client) QueryPayment(ctx context.Context, r PaymentQuery) (PayResponse, error) {
+	return observedCall(ctx, c, "payment query", c.endpoints.PaymentQuery, "", func(ctx context.Context) (PayResponse, error) {
+		return c.queryPayment(ctx, r)
+	})
+}
+
+func (c *Client) queryPayment(ctx context.Context, r PaymentQuery) (PayResponse, error) {
 	const op = "payment query"
 	a, err := c.query(ctx, op, c.endpoints.PaymentQuery, r)
 	if err != nil {
@@ -198,6 +210,12 @@ type RefundResponse struct {
 
 // Refund pays an order back; errors as [Client.Pay].
 func (c *Client) Refund(ctx context.Context, r RefundRequest) (RefundResponse, error) {
+	return observedCall(ctx, c, "refund", c.endpoints.Refund, "", func(ctx context.Context) (RefundResponse, error) {
+		return c.sendRefund(ctx, r)
+	})
+}
+
+func (c *Client) sendRefund(ctx context.Context, r RefundRequest) (RefundResponse, error) {
 	const op = "refund"
 	a, err := c.call(ctx, op, c.endpoints.Refund, r)
 	if err != nil {
@@ -239,6 +257,12 @@ type RefundQuery struct {
 // QueryRefund returns a refund's state, or [ErrNotFound].
 // PingPong v4, /v4/refund/query.
 func (c *Client) QueryRefund(ctx context.Context, r RefundQuery) (RefundResponse, error) {
+	return observedCall(ctx, c, "refund query", c.endpoints.RefundQuery, "", func(ctx context.Context) (RefundResponse, error) {
+		return c.queryRefund(ctx, r)
+	})
+}
+
+func (c *Client) queryRefund(ctx context.Context, r RefundQuery) (RefundResponse, error) {
 	const op = "refund query"
 	a, err := c.query(ctx, op, c.endpoints.RefundQuery, r)
 	if err != nil {

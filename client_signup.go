@@ -32,6 +32,12 @@ type SignUpResponse struct {
 // SignUp starts a sign-up. An answer without AuthURL matches
 // [ErrOutcomeUnknown].
 func (c *Client) SignUp(ctx context.Context, r SignUpRequest) (SignUpResponse, error) {
+	return observedCall(ctx, c, "sign-up", c.endpoints.SignUp, r.Wallet, func(ctx context.Context) (SignUpResponse, error) {
+		return c.signUp(ctx, r)
+	})
+}
+
+func (c *Client) signUp(ctx context.Context, r SignUpRequest) (SignUpResponse, error) {
 	r.bizType = bizTypeCodeGrant
 	var out SignUpResponse
 	err := c.callBusiness(ctx, "sign-up", c.endpoints.SignUp, r, &out)
@@ -64,6 +70,12 @@ type SignUpState struct {
 
 // QuerySignUp asks what became of a sign-up.
 func (c *Client) QuerySignUp(ctx context.Context, r SignUpQuery) (SignUpState, error) {
+	return observedCall(ctx, c, "sign-up query", c.endpoints.SignUpQuery, r.Wallet, func(ctx context.Context) (SignUpState, error) {
+		return c.querySignUp(ctx, r)
+	})
+}
+
+func (c *Client) querySignUp(ctx context.Context, r SignUpQuery) (SignUpState, error) {
 	r.bizType = bizTypeCodeGrant
 	var out SignUpState
 	err := c.callBusiness(ctx, "sign-up query", c.endpoints.SignUpQuery, r, &out)
@@ -90,10 +102,17 @@ type unbindResponse struct {
 // already), and [ErrOutcomeUnknown] for everything between.
 func (c *Client) Unbind(ctx context.Context, r UnbindRequest) error {
 	r.bizType = bizTypeCodeGrant
-	return c.unbind(ctx, "unbind", c.endpoints.Unbind, r)
+	return c.unbind(ctx, "unbind", c.endpoints.Unbind, r.Wallet, r)
 }
 
-func (c *Client) unbind(ctx context.Context, op, path string, request any) error {
+func (c *Client) unbind(ctx context.Context, op, path string, wallet Wallet, request any) error {
+	_, err := observedCall(ctx, c, op, path, wallet, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.end(ctx, op, path, request)
+	})
+	return err
+}
+
+func (c *Client) end(ctx context.Context, op, path string, request any) error {
 	var out unbindResponse
 	if err := c.callBusiness(ctx, op, path, request, &out); err != nil {
 		return err

@@ -44,6 +44,7 @@ func (cfg *Config) problems() []string {
 	if v := reflect.ValueOf(cfg.Payments); v.Kind() == reflect.Pointer && v.IsNil() {
 		add("Payments", "is a nil pointer")
 	}
+	add("Observer", observerProblem(cfg.Observer))
 	if cfg.User == nil {
 		add("User", "is missing: it tells the kit who is signed in")
 	}
@@ -85,6 +86,9 @@ func (c *Client) problems() []string {
 	p := append(c.account.problems(), c.endpoints.problems()...)
 	if text := durationProblem(c.timeout); text != "" {
 		p = append(p, "ClientConfig.Timeout "+text)
+	}
+	if text := observerProblem(c.observe.observer); text != "" {
+		p = append(p, "ClientConfig.Observer "+text)
 	}
 	if c.maxResponse < 0 {
 		p = append(p, "ClientConfig.MaxResponse must not be negative")
@@ -213,6 +217,17 @@ func publicHost(raw string) bool {
 		return ip.IsGlobalUnicast() && !ip.IsPrivate()
 	}
 	return host != "localhost" && !strings.HasSuffix(host, ".localhost")
+}
+
+// observerProblem refuses what would panic at the first call.
+func observerProblem(o Observer) string {
+	switch v := reflect.ValueOf(o); v.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan, reflect.Slice:
+		if v.IsNil() {
+			return "is a nil " + strings.Replace(v.Kind().String(), "ptr", "pointer", 1)
+		}
+	}
+	return ""
 }
 
 // durationProblem refuses what is most often a number of seconds without its

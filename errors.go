@@ -74,6 +74,9 @@ const (
 	ErrDeadline Code = "deadline"
 	// ErrUnmatched: a signed notification fits no record and no hook took it.
 	ErrUnmatched Code = "unmatched"
+	// ErrInternal: the code of an error that has none, such as one of the
+	// standard library's, or of a panic.
+	ErrInternal Code = "internal"
 	// ErrRedacted: a redacted [Secret] was read back as if it were the value.
 	ErrRedacted Code = "redacted"
 )
@@ -234,7 +237,15 @@ func HTTPStatus(err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// codeOf returns the Code under which err is logged and answered.
+// CodeOf returns the [Code] under which err is logged and answered: "" for nil,
+// [ErrInternal] for an error that has none.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	return codeOf(err)
+}
+
 func codeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
@@ -252,5 +263,5 @@ func codeOf(err error) Code {
 	if errors.As(err, &c) {
 		return c
 	}
-	return "internal"
+	return ErrInternal
 }

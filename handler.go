@@ -114,9 +114,14 @@ type Config struct {
 	// CrossOrigin guards sign-up and unbind. Nil means one that trusts only
 	// this site.
 	CrossOrigin *http.CrossOriginProtection
-	// Logger gets one record for each rejection and each transition. Nil means
-	// [slog.Default].
+	// Logger gets one record for each rejection, transition, call of a hook and
+	// sweep, under the codes of errors and those of [EventTransition] and its
+	// like. Hooks that succeed, sweeps that find nothing and the arrival of
+	// notifications are at Debug. Nil means [slog.Default].
 	Logger *slog.Logger
+	// Observer is told what the Kit does, for metrics and traces. Its calls of
+	// the gateway are told to [ClientConfig].Observer. Nil means nobody is.
+	Observer Observer
 	// Now is the clock of the records. Nil means [time.Now].
 	Now func() time.Time
 }
@@ -139,6 +144,7 @@ type Kit struct {
 	payments *keeper[Payment] // nil without Config.Payments
 	types    map[string]Kind
 	log      *slog.Logger
+	observe  observing
 	locks    keyedLocks
 	queries  singleflight.Group
 	asked    lastAsked
@@ -156,12 +162,13 @@ func New(cfg Config) (*Kit, error) {
 	}
 	cfg = cfg.withDefaults()
 	k := &Kit{
-		cfg:    cfg,
-		client: cfg.Client,
-		store:  checkedStore{cfg.Store},
-		types:  notifyTypes(cfg.NotifyTypes),
-		log:    cfg.Logger,
-		mux:    http.NewServeMux(),
+		cfg:     cfg,
+		client:  cfg.Client,
+		store:   checkedStore{cfg.Store},
+		types:   notifyTypes(cfg.NotifyTypes),
+		log:     cfg.Logger,
+		observe: newObserving(cfg.Observer, cfg.Logger),
+		mux:     http.NewServeMux(),
 	}
 	k.tokens, k.payments = k.tokenKeeper(), k.paymentKeeper()
 	k.mux.Handle("/signup", k.SignUp())
@@ -172,7 +179,7 @@ func New(cfg Config) (*Kit, error) {
 	k.mux.Handle("/status", k.Status())
 	k.mux.Handle("/status/{id}", k.Status())
 	k.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		k.answerError(w, r, &Error{Op: "route", Code: ErrNotFound})
+		_ = k.refuse(w, r, "route", &Error{Op: "route", Code: ErrNotFound})
 	})
 	return k, nil
 }

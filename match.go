@@ -3,7 +3,6 @@ package codegrant
 import (
 	"context"
 	"errors"
-	"log/slog"
 )
 
 // applyToken moves the record that n concerns.
@@ -107,11 +106,10 @@ func (k *Kit) unmatched(ctx context.Context, n Notification) error {
 	if n.Kind == KindSignedUp && isRecordID(n.RequestID) && n.UserID != "" && !n.Token.IsZero() {
 		return k.adopt(ctx, n)
 	}
-	k.note(ctx, "notify", ErrUnmatched, slog.String("kind", string(n.Kind)))
 	if k.cfg.OnUnknown == nil {
 		// Somebody's token or its end, whose record may be on its way to this
 		// replica of the database: the gateway delivers again for half a day.
-		return &Error{Op: "notify", Code: ErrUnmatched}
+		return &Error{Op: "notify", Code: ErrUnmatched, Err: errors.New("kind " + string(n.Kind))}
 	}
 	if err := k.unknown(ctx, n); err != nil {
 		return err
@@ -161,7 +159,7 @@ func (k *Kit) adopt(ctx context.Context, n Notification) error {
 	}
 	switch err := k.store.Save(ctx, t); {
 	case err == nil:
-		k.note(ctx, "notify", "adopted", slog.Any("token", t))
+		k.noteToken(ctx, "notify", EventAdopted, 0, t)
 	case !errors.Is(err, ErrConflict):
 		return k.storeError(ctx, "notify", err)
 	}

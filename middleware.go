@@ -20,14 +20,21 @@ const (
 // the answers of [Kit.Notify], and next does not run. It changes no record.
 func (k *Kit) VerifyNotification(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := k.readBody(w, r)
+		var body []byte
 		var n Notification
-		if err == nil {
-			n, err = k.parse(r.Context(), readMessage(body, k.cfg.MaxBody))
-		}
-		if err != nil {
-			k.reject(r.Context(), "verify", err)
-			answerNotification(w, err)
+		verified := false
+		k.endpoint("verify", func(w http.ResponseWriter, r *http.Request) (err error) {
+			if body, err = k.readBody(w, r); err == nil {
+				n, err = k.parse(r.Context(), readMessage(body, k.cfg.MaxBody))
+			}
+			if err != nil {
+				k.reject(r.Context(), "verify", err)
+				answerNotification(w, err)
+			}
+			verified = err == nil
+			return err
+		}).ServeHTTP(w, r)
+		if !verified {
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), notificationKey, n))

@@ -17,15 +17,16 @@ import (
 // record is saved and the hook has returned nil; any other answer makes the
 // gateway send the same notification again, which is always safe.
 func (k *Kit) Notify() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return k.endpoint("notify", func(w http.ResponseWriter, r *http.Request) error {
 		id := pathID(r)
 		body, err := k.readBody(w, r)
 		if err == nil {
-			err = k.Apply(r.Context(), body, id)
+			err = k.applyMessage(r.Context(), readMessage(body, k.cfg.MaxBody), id)
 		} else {
 			k.reject(r.Context(), "notify", err)
 		}
 		answerNotification(w, err)
+		return err
 	})
 }
 
@@ -36,7 +37,10 @@ func (k *Kit) Notify() http.Handler {
 // answer [HTTPStatus]. It does not stop when ctx is cancelled, only after
 // [Config.Timeout].
 func (k *Kit) Apply(ctx context.Context, body []byte, id string) error {
-	return k.applyMessage(ctx, readMessage(body, k.cfg.MaxBody), id)
+	_, err := observed(ctx, k, OperationTask, "notify", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, k.applyMessage(ctx, readMessage(body, k.cfg.MaxBody), id)
+	})
+	return err
 }
 
 func (k *Kit) applyMessage(ctx context.Context, m message, id string) error {
@@ -89,27 +93,26 @@ func (k *Kit) parse(ctx context.Context, m message) (Notification, error) {
 
 // apply does what a verified notification asks for.
 func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
+	k.noteNotification(ctx, slog.LevelDebug, EventNotification, n)
 	switch n.Kind {
 	case KindPayment:
-		k.note(ctx, "notify", "payment", slog.String("order", clip(n.Payment.OrderID, 64)),
-			slog.String("status", clip(string(n.Payment.Status), 32)))
 		if k.payments != nil && n.Payment.OrderID != "" {
 			return k.applyPayment(ctx, *n.Payment)
 		}
+		k.noteUnrecorded(ctx, n)
 		if k.cfg.OnPayment == nil {
 			return nil
 		}
-		return k.runHook(ctx, "payment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *n.Payment) })
+		return k.runHook(ctx, "payment", "OnPayment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *n.Payment) })
 	case KindRefund:
-		k.note(ctx, "notify", "refund", slog.String("refund", clip(n.Refund.RefundID, 64)),
-			slog.String("status", clip(string(n.Refund.Status), 32)))
 		if k.payments != nil && n.Refund.OrderID != "" && n.Refund.RefundID != "" {
 			return k.applyRefund(ctx, *n.Refund)
 		}
+		k.noteUnrecorded(ctx, n)
 		if k.cfg.OnRefund == nil {
 			return nil
 		}
-		return k.runHook(ctx, "refund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *n.Refund) })
+		return k.runHook(ctx, "refund", "OnRefund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *n.Refund) })
 	case KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant, KindTokenGone:
 		return k.applyToken(ctx, n, id)
 	}
@@ -117,11 +120,11 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 }
 
 func (k *Kit) unknown(ctx context.Context, n Notification) error {
-	k.note(ctx, "notify", "unknown_notification", slog.String("type", clip(n.Type, 64)))
+	k.noteNotification(ctx, slog.LevelInfo, EventUnknownNotification, n)
 	if k.cfg.OnUnknown == nil {
 		return nil
 	}
-	return k.runHook(ctx, "unknown notification", func(ctx context.Context) error { return k.cfg.OnUnknown(ctx, n) })
+	return k.runHook(ctx, "unknown notification", "OnUnknown", func(ctx context.Context) error { return k.cfg.OnUnknown(ctx, n) })
 }
 
 // confirmUnsigned asks the gateway about the record whose URL an unsigned
@@ -163,7 +166,7 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if received == nil { // from an adapter; net/http never does this
 		received = http.NoBody
 	}
-	body, err := readAll(http.MaxBytesReader(w, received, k.cfg.MaxBody), r.ContentLength)
+	body, err := readAll(http.MaxBytesReader(unobserved(w), received, k.cfg.MaxBody), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, &Error{Op: "notify", Code: ErrTooLarge}

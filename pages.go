@@ -52,6 +52,13 @@ func (k *Kit) writeReturnPage(w http.ResponseWriter, t Token) {
 	writePage(w, http.StatusOK, p)
 }
 
+// refuse logs err, answers it, and returns it.
+func (k *Kit) refuse(w http.ResponseWriter, r *http.Request, op string, err error) error {
+	k.reject(r.Context(), op, err)
+	k.answerError(w, r, err)
+	return err
+}
+
 // answerError answers a browser or a JSON client with what a person can do
 // about it, and nothing of the cause.
 func (k *Kit) answerError(w http.ResponseWriter, r *http.Request, err error) {

@@ -167,7 +167,7 @@ func (k *Kit) paymentKeeper() *keeper[Payment] {
 
 func (k *Kit) hearPayment(ctx context.Context, op string, p Payment) error {
 	if k.cfg.OnPayment != nil && p.owesHook() {
-		err := k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnPayment(ctx, p.Last) })
+		err := k.runHook(ctx, op, "OnPayment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, p.Last) })
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,8 @@ func (k *Kit) hearPayment(ctx context.Context, op string, p Payment) error {
 		if k.cfg.OnRefund == nil || !r.owesHook() {
 			continue
 		}
-		if err := k.runHook(ctx, op, func(ctx context.Context) error { return k.cfg.OnRefund(ctx, r.Last) }); err != nil {
+		err := k.runHook(ctx, op, "OnRefund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, r.Last) })
+		if err != nil {
 			return err
 		}
 	}
@@ -185,16 +186,37 @@ func (k *Kit) hearPayment(ctx context.Context, op string, p Payment) error {
 
 func (k *Kit) notePayment(ctx context.Context, op string, before, after Payment) {
 	if after.Outcome != before.Outcome || after.Attempt != before.Attempt {
-		k.note(ctx, op, "payment", slog.Any("payment", after))
+		k.note(ctx, paymentEvent(EventPayment, op, before, after), about(after))
 	}
 	if after.Outcome == Succeeded && before.Outcome != Succeeded && after.Last.Amount.Minor != 0 && after.Last.Amount != after.Amount {
-		k.log.LogAttrs(ctx, slog.LevelWarn, "codegrant: the gateway names another amount than was asked for",
-			slog.String("code", "amount_differs"), slog.String("op", op), slog.Any("payment", after))
+		k.tell(ctx, slog.LevelWarn, paymentEvent(EventAmountDiffers, op, before, after), about(after))
 	}
 	for i, r := range after.Refunds {
-		if i >= len(before.Refunds) || before.Refunds[i].Outcome != r.Outcome {
-			k.note(ctx, op, "refund", slog.String("order", after.OrderID), slog.Int("number", r.Number),
-				slog.String("outcome", string(r.Outcome)))
+		var from Outcome
+		if i < len(before.Refunds) {
+			from = before.Refunds[i].Outcome
 		}
+		if i < len(before.Refunds) && from == r.Outcome {
+			continue
+		}
+		e := Event{Code: EventRefund, Op: op, Wallet: after.Wallet, From: string(from), To: string(r.Outcome), Currency: r.Amount.Currency}
+		k.note(ctx, e, func() []slog.Attr {
+			return []slog.Attr{
+				slog.String("order", after.OrderID), slog.Int("number", r.Number), slog.String("outcome", string(r.Outcome)),
+			}
+		})
 	}
+}
+
+// paymentEvent is news of a charge. A new attempt begins with no outcome.
+func paymentEvent(code Code, op string, before, after Payment) Event {
+	e := Event{Code: code, Op: op, Wallet: after.Wallet, To: string(after.Outcome), Currency: after.Amount.Currency}
+	if before.Attempt == after.Attempt {
+		e.From = string(before.Outcome)
+	}
+	return e
+}
+
+func about(p Payment) func() []slog.Attr {
+	return func() []slog.Attr { return []slog.Attr{slog.Any("payment", p)} }
 }

@@ -178,9 +178,9 @@ func (k *Kit) hearPaymentNews(ctx context.Context, op string, known Payment, n P
 	after, err := k.payments.advance(ctx, op, known, func(p Payment) (Payment, bool) { return transitionPayment(p, n, k.now()) })
 	if after.Outcome == Succeeded && n.Status == PaymentSuccess && mismatch(n.RequestID, after.RequestID) {
 		// Nothing that the kit did: it starts no attempt while another may succeed.
-		k.log.LogAttrs(ctx, slog.LevelError, "codegrant: the gateway says that two attempts of one order succeeded",
-			slog.String("code", "paid_twice"), slog.String("op", op), slog.Any("payment", after),
-			slog.String("request", n.RequestID))
+		k.tell(ctx, slog.LevelError, paymentEvent(EventPaidTwice, op, after, after), func() []slog.Attr {
+			return []slog.Attr{slog.Any("payment", after), slog.String("request", n.RequestID)}
+		})
 	}
 	return after, err
 }

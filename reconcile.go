@@ -122,6 +122,14 @@ func (k *Kit) Reconcile(ctx context.Context) (Sweep, error) {
 // which it answers ErrNotFound are left alone. k's own settings count, and each
 // record is settled by its own Kit.
 func (k *Kit) reconcile(ctx context.Context, kitOf kitFinder) (Sweep, error) {
+	return observed(ctx, k, OperationSweep, "reconcile", func(ctx context.Context) (Sweep, error) {
+		sweep, err := k.sweepOnce(ctx, kitOf)
+		k.noteSweep(ctx, "reconcile", sweep)
+		return sweep, err
+	})
+}
+
+func (k *Kit) sweepOnce(ctx context.Context, kitOf kitFinder) (Sweep, error) {
 	const op = "reconcile"
 	cfg := k.cfg.Reconcile
 	s := sweeper{
@@ -151,10 +159,6 @@ func (k *Kit) reconcile(ctx context.Context, kitOf kitFinder) (Sweep, error) {
 	_ = group.Wait()
 	if err == nil && ctx.Err() != nil {
 		err = wrap(op, ErrDeadline, ctx.Err())
-	}
-	if s.sweep != (Sweep{}) { // else there is nothing to tell, once a minute
-		k.note(ctx, op, "sweep", slog.Int("looked", s.sweep.Looked), slog.Int("settled", s.sweep.Settled),
-			slog.Int("failed", s.sweep.Failed), slog.Bool("backOff", s.sweep.BackOff))
 	}
 	return s.sweep, err
 }

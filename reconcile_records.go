@@ -132,9 +132,7 @@ func (k *Kit) settleToken(ctx context.Context, t Token, w work, ask bool, giveUp
 // sayBlind logs once that sign-ups cannot be asked about.
 func (k *Kit) sayBlind(ctx context.Context) {
 	k.blind.Do(func() {
-		k.log.LogAttrs(ctx, slog.LevelWarn, "codegrant: a sign-up whose notification is lost stays pending, because "+
-			"Endpoints.SignUpQuery is switched off and Config.QueryByList is not set; all else is reconciled",
-			slog.String("code", string(ErrDisabled)), slog.String("op", "reconcile"))
+		k.tell(ctx, slog.LevelWarn, Event{Code: EventSignUpsNotAsked, Op: "reconcile"}, nil)
 	})
 }
 

@@ -17,6 +17,10 @@ import (
 // [ErrDisabled] where [Endpoints.SignUpQuery] is switched off, and [ErrDeadline]
 // when ctx ends first: the query goes on then, and its answer still counts.
 func (k *Kit) Refresh(ctx context.Context, id string) (Token, error) {
+	return observed(ctx, k, OperationTask, "refresh", func(ctx context.Context) (Token, error) { return k.sharedRefresh(ctx, id) })
+}
+
+func (k *Kit) sharedRefresh(ctx context.Context, id string) (Token, error) {
 	result := k.queries.DoChan(id, func() (_ any, err error) {
 		defer survive("refresh", &err)
 		return k.refresh(ctx, id)
@@ -160,11 +164,7 @@ func (k *Kit) applyAuthCode(ctx context.Context, t Token, code, state string) (T
 		return t, err
 	}
 	n := Notification{Kind: KindSignedUp, AccountID: t.AccountID, Token: got.Token, LoginID: got.LoginID}
-	after, err := k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
-	if err != nil {
-		k.reject(ctx, op, err, slog.Any("token", after))
-	}
-	return after, err
+	return k.tokens.advance(ctx, op, t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
 }
 
 // derivedID returns the request number that belongs to the parts: the same for

@@ -21,6 +21,10 @@ type RefundParams struct {
 // [Config.Payments] an order that is not paid matches [ErrConflict], and what is
 // more than is left of the payment is a [*RequestError]: nothing was sent.
 func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
+	return observed(ctx, k, OperationTask, "refund", func(ctx context.Context) (Receipt, error) { return k.payBack(ctx, p) })
+}
+
+func (k *Kit) payBack(ctx context.Context, p RefundParams) (Receipt, error) {
 	const op = "refund"
 	id := k.refundID(p.OrderID, p.Number)
 	request := k.refundRequest(p.OrderID, id, p.Amount, p.Remark)

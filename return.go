@@ -20,19 +20,16 @@ import (
 // carries authCode and authState, for which the kit applies for the token
 // before it sends the browser to the same page without them.
 func (k *Kit) Return() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return k.endpoint("return", func(w http.ResponseWriter, r *http.Request) error {
 		k.boundReading(w, r)
 		secureHeaders(w)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			k.answerError(w, r, &Error{Op: "return", Code: ErrMethod})
-			return
+			return k.refuse(w, r, "return", &Error{Op: "return", Code: ErrMethod})
 		}
 		t, err := k.returning(r)
 		if err != nil {
-			k.reject(r.Context(), "return", err)
-			k.answerError(w, r, err)
-			return
+			return k.refuse(w, r, "return", err)
 		}
 		query := r.URL.Query()
 		if code := query.Get("authCode"); code != "" && t.Status < StatusActive && r.Method == http.MethodGet {
@@ -47,12 +44,12 @@ func (k *Kit) Return() http.Handler {
 		if r.URL.RawQuery != "" && !wantsJSON(r) {
 			// A code must not stay in the address bar or in the history.
 			http.Redirect(w, r, k.cfg.ReturnURL+"/"+t.ID, http.StatusSeeOther)
-			return
+			return nil
 		}
 		t = k.current(r.Context(), t)
 		if wantsJSON(r) {
 			writeJSON(w, http.StatusOK, viewOf(t))
-			return
+			return nil
 		}
 		if target, ok := k.returnTarget(t.ReturnTo); ok {
 			t.ReturnTo = target
@@ -61,9 +58,10 @@ func (k *Kit) Return() http.Handler {
 		}
 		if k.cfg.ReturnPage != nil {
 			k.cfg.ReturnPage(w, r, t)
-			return
+			return nil
 		}
 		k.writeReturnPage(w, t)
+		return nil
 	})
 }
 

@@ -64,7 +64,9 @@ func (k *Kit) countSalt(ctx context.Context, salt int) {
 	u := k.client.usage[salt].Load()
 	u.count()
 	if salt > 0 && !u.noted.Load() && u.noted.CompareAndSwap(false, true) {
-		k.note(ctx, "notify", "other_salt", slog.String("account", k.client.account.ID), slog.Int("salt", salt))
+		k.note(ctx, Event{Code: EventOtherSalt, Op: "notify"}, func() []slog.Attr {
+			return []slog.Attr{slog.String("account", k.client.account.ID), slog.Int("salt", salt)}
+		})
 	}
 }
 

@@ -33,6 +33,7 @@ func exportedTypes() map[string][]reflect.Type {
 			reflect.TypeFor[codegrant.Error](), reflect.TypeFor[codegrant.GatewayError](), reflect.TypeFor[codegrant.Goods](),
 			reflect.TypeFor[codegrant.Kind](), reflect.TypeFor[codegrant.Kit](), reflect.TypeFor[codegrant.ListStore](),
 			reflect.TypeFor[codegrant.ListTokensRequest](), reflect.TypeFor[codegrant.ListedToken](), reflect.TypeFor[codegrant.Notification](),
+			reflect.TypeFor[codegrant.Observer](), reflect.TypeFor[codegrant.Operation](), reflect.TypeFor[codegrant.OperationKind](), reflect.TypeFor[codegrant.Result](), reflect.TypeFor[codegrant.Event](),
 			reflect.TypeFor[codegrant.Outcome](), reflect.TypeFor[codegrant.PayRequest](), reflect.TypeFor[codegrant.PayResponse](),
 			reflect.TypeFor[codegrant.PayTerminal](), reflect.TypeFor[codegrant.Payment](), reflect.TypeFor[codegrant.PaymentNotification](), reflect.TypeFor[codegrant.PaymentQuery](),
 			reflect.TypeFor[codegrant.PaymentStatus](), reflect.TypeFor[codegrant.PaymentStore](), reflect.TypeFor[codegrant.PrepareRequest](), reflect.TypeFor[codegrant.Problem](),

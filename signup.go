@@ -39,6 +39,10 @@ type SignUpParams struct {
 // calling again is safe. It does not stop when ctx is cancelled, only after
 // the client's time-out.
 func (k *Kit) StartSignUp(ctx context.Context, p SignUpParams) (Token, error) {
+	return observed(ctx, k, OperationTask, "sign-up", func(ctx context.Context) (Token, error) { return k.startSignUp(ctx, p) })
+}
+
+func (k *Kit) startSignUp(ctx context.Context, p SignUpParams) (Token, error) {
 	const op = "sign-up"
 	setDefault(&p.Terminal, SignUpOnPC)
 	target, ok := k.returnTarget(p.ReturnTo)
@@ -155,27 +159,29 @@ func authState(authURL string) string {
 // as a form or as JSON, and sends the browser to the wallet with 303; a
 // client that accepts JSON gets {"id","status","authUrl"} instead.
 func (k *Kit) SignUp() http.Handler {
-	return k.browserPost("sign-up", func(w http.ResponseWriter, r *http.Request, userID string, in formInput) {
+	return k.browserPost("sign-up", func(w http.ResponseWriter, r *http.Request, userID string, in formInput) error {
 		terminal := SignUpTerminal(in.Terminal)
 		if terminal == "" && strings.Contains(r.UserAgent(), "Mobi") {
 			terminal = SignUpOnH5
 		}
-		t, err := k.StartSignUp(r.Context(), SignUpParams{
+		t, err := k.startSignUp(r.Context(), SignUpParams{
 			UserID: userID, Wallet: Wallet(in.Wallet), Terminal: terminal, ReturnTo: in.ReturnTo,
 		})
 		if t.AuthURL == "" {
-			k.reject(r.Context(), "sign-up", errOr(err, ErrOutcomeUnknown), slog.Any("token", t))
-			k.answerError(w, r, errOr(err, ErrOutcomeUnknown))
-			return
+			err = errOr(err, ErrOutcomeUnknown)
+			k.reject(r.Context(), "sign-up", err, slog.Any("token", t))
+			k.answerError(w, r, err)
+			return err
 		}
 		if err != nil { // the hook of a fast notification; redelivery runs it again
 			k.reject(r.Context(), "sign-up", err, slog.Any("token", t))
 		}
 		if wantsJSON(r) {
 			writeJSON(w, http.StatusOK, tokenView{ID: t.ID, Wallet: t.Wallet, Status: t.Status, AuthURL: t.AuthURL})
-			return
+			return err
 		}
 		http.Redirect(w, r, t.AuthURL, http.StatusSeeOther)
+		return err
 	})
 }
 
@@ -196,34 +202,26 @@ type formInput struct {
 
 // browserPost guards a state-changing endpoint: the method, the page that the
 // request comes from, who is signed in, and the size of what was sent.
-func (k *Kit) browserPost(op string, next func(http.ResponseWriter, *http.Request, string, formInput)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (k *Kit) browserPost(op string, next func(http.ResponseWriter, *http.Request, string, formInput) error) http.Handler {
+	return k.endpoint(op, func(w http.ResponseWriter, r *http.Request) error {
 		k.boundReading(w, r)
 		secureHeaders(w)
-		fail := func(err error) {
-			k.reject(r.Context(), op, err)
-			k.answerError(w, r, err)
-		}
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			fail(&Error{Op: op, Code: ErrMethod})
-			return
+			return k.refuse(w, r, op, &Error{Op: op, Code: ErrMethod})
 		}
 		if err := k.cfg.CrossOrigin.Check(r); err != nil {
-			fail(&Error{Op: op, Code: ErrCrossOrigin})
-			return
+			return k.refuse(w, r, op, &Error{Op: op, Code: ErrCrossOrigin})
 		}
 		userID, err := k.user(r)
 		if err != nil {
-			fail(err)
-			return
+			return k.refuse(w, r, op, err)
 		}
 		in, err := k.readInput(w, r)
 		if err != nil {
-			fail(err)
-			return
+			return k.refuse(w, r, op, err)
 		}
-		next(w, r, userID, in)
+		return next(w, r, userID, in)
 	})
 }
 

@@ -61,41 +61,42 @@ func viewOf(t Token) tokenView {
 // a record as one more path segment it answers that record alone, about which
 // it asks the gateway as [Kit.Returned] does while the sign-up is open.
 func (k *Kit) Status() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return k.endpoint("status", func(w http.ResponseWriter, r *http.Request) error {
 		k.boundReading(w, r)
 		secureHeaders(w)
+		fail := func(err error) error {
+			k.reject(r.Context(), "status", err)
+			writeJSONError(w, err)
+			return err
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeJSONError(w, &Error{Op: "status", Code: ErrMethod})
-			return
+			return fail(&Error{Op: "status", Code: ErrMethod})
 		}
 		userID, err := k.user(r)
 		if err != nil {
-			writeJSONError(w, err)
-			return
+			return fail(err)
 		}
 		if id := r.PathValue("id"); id != "" {
 			t, err := k.own(r.Context(), "status", userID, id)
 			if err != nil {
-				writeJSONError(w, err)
-				return
+				return fail(err)
 			}
 			writeJSON(w, http.StatusOK, viewOf(k.current(r.Context(), t)))
-			return
+			return nil
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), k.cfg.Timeout)
 		defer cancel()
 		tokens, err := k.Tokens(ctx, userID)
 		if err != nil {
-			k.reject(ctx, "status", err)
-			writeJSONError(w, err)
-			return
+			return fail(err)
 		}
 		views := make([]tokenView, len(tokens))
 		for i, t := range tokens {
 			views[i] = viewOf(t)
 		}
 		writeJSON(w, http.StatusOK, map[string]any{"tokens": views})
+		return nil
 	})
 }
 

@@ -25,6 +25,10 @@ type UnbindParams struct {
 // [ErrNotOwner], a sign-up that never had a token [ErrNoToken]. It does not
 // stop when ctx is cancelled, only after the client's time-out.
 func (k *Kit) UnbindToken(ctx context.Context, p UnbindParams) (Token, error) {
+	return observed(ctx, k, OperationTask, "unbind", func(ctx context.Context) (Token, error) { return k.unbindToken(ctx, p) })
+}
+
+func (k *Kit) unbindToken(ctx context.Context, p UnbindParams) (Token, error) {
 	const op = "unbind"
 	ctx, cancel := k.detachedFor(ctx, k.client.timeout+2*k.cfg.Timeout)
 	defer cancel()
@@ -133,13 +137,12 @@ func (k *Kit) ownToken(ctx context.Context, op, userID, id string) (Token, error
 // yet; a client that accepts JSON gets {"id","status"} with 200, or with 202
 // while it is not known.
 func (k *Kit) Unbind() http.Handler {
-	return k.browserPost("unbind", func(w http.ResponseWriter, r *http.Request, userID string, in formInput) {
+	return k.browserPost("unbind", func(w http.ResponseWriter, r *http.Request, userID string, in formInput) error {
 		target, ok := k.returnTarget(in.ReturnTo)
 		if !ok {
-			k.answerError(w, r, ErrInvalidRequest)
-			return
+			return k.refuse(w, r, "unbind", ErrInvalidRequest)
 		}
-		t, err := k.UnbindToken(r.Context(), UnbindParams{UserID: userID, TokenID: in.ID})
+		t, err := k.unbindToken(r.Context(), UnbindParams{UserID: userID, TokenID: in.ID})
 		status := http.StatusOK
 		if err != nil {
 			k.reject(r.Context(), "unbind", err, slog.Any("token", t))
@@ -150,12 +153,13 @@ func (k *Kit) Unbind() http.Handler {
 			status = http.StatusAccepted
 		default:
 			k.answerError(w, r, err)
-			return
+			return err
 		}
 		if wantsJSON(r) {
 			writeJSON(w, status, tokenView{ID: t.ID, Wallet: t.Wallet, Status: t.Status})
-			return
+			return err
 		}
 		http.Redirect(w, r, target, http.StatusSeeOther)
+		return err
 	})
 }

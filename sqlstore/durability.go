@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+
+	"github.com/codegrant/codegrant"
 )
 
 // CheckDurability names each setting with which the database may lose a change
@@ -114,10 +116,10 @@ func (s *Store) warnOnce(ctx context.Context) {
 	weak, err := s.CheckDurability(ctx)
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "codegrant: the database's durability is not known",
-			slog.String("code", "durability_unknown"), slog.Any("error", err))
+			slog.String("code", string(codegrant.EventDurabilityUnknown)), slog.Any("error", err))
 	}
 	for _, setting := range weak {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "codegrant: the database is set less durable than full",
-			slog.String("code", "weak_durability"), slog.String("setting", setting))
+			slog.String("code", string(codegrant.EventWeakDurability)), slog.String("setting", setting))
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/codegrant/codegrant"
 )
 
 //go:embed migrations
@@ -75,7 +77,8 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return fmt.Errorf("sqlstore: migrate: recording version %d: %w", version, err)
 		}
 		s.log.LogAttrs(ctx, slog.LevelInfo, "codegrant: schema migrated",
-			slog.String("version", strconv.Itoa(version)), slog.String("file", file.Name()))
+			slog.String("code", string(codegrant.EventMigrated)), slog.String("version", strconv.Itoa(version)),
+			slog.String("file", file.Name()))
 	}
 	return nil
 }

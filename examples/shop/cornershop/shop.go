@@ -19,7 +19,7 @@ import (
 	"github.com/codegrant/codegrant/gatewaytest"
 )
 
-// Config is what a shop needs; every field is required.
+// Config is what a shop needs; every field but Observer is required.
 type Config struct {
 	BaseURL    string // where browsers and the gateway find the shop
 	GatewayURL string // of the simulator; a real shop has no such thing
@@ -29,6 +29,7 @@ type Config struct {
 	Sessions   Sessions
 	News       News
 	Log        *slog.Logger
+	Observer   codegrant.Observer // see examples/telemetry
 }
 
 // Shop is what the handlers share.
@@ -68,6 +69,7 @@ func New(cfg Config) (*Shop, error) {
 		},
 		Endpoints: codegrant.Endpoints{Host: cfg.GatewayURL},
 		Timeout:   clientTimeout,
+		Observer:  cfg.Observer,
 	})
 	if err != nil {
 		return nil, err
@@ -97,6 +99,7 @@ func New(cfg Config) (*Shop, error) {
 		OnPayment:  s.onPayment,
 		OnRefund:   s.onRefund,
 		Logger:     cfg.Log,
+		Observer:   cfg.Observer,
 		Reconcile:  codegrant.ReconcileConfig{Every: 5 * time.Second, After: sweepAfter},
 	})
 	if err != nil {
@@ -144,6 +147,9 @@ func (s *Shop) Routes() http.Handler {
 	mux.HandleFunc("/", s.notFound)
 	return s.oneHost(mux)
 }
+
+// SaltUsage says when each salt last verified something.
+func (s *Shop) SaltUsage() []codegrant.SaltUsage { return s.kit.SaltUsage() }
 
 // Close stops the background work and waits for it.
 func (s *Shop) Close() {
