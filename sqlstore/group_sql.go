@@ -37,13 +37,19 @@ func (s *Store) saveBatch(ctx context.Context, into writes, batch []*saving) ([]
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = tx.Rollback() }()
+	panicked := true // rolling back would then wait for the driver for ever
+	defer func() {
+		if !panicked {
+			_ = tx.Rollback()
+		}
+	}()
 	refused := make([]bool, len(batch))
 	if s.dialect == SQLite {
 		err = s.eachRow(ctx, tx, into, batch, refused)
 	} else {
 		err = s.manyRows(ctx, tx, into, batch, refused)
 	}
+	panicked = false
 	switch {
 	case err == nil:
 		return refused, tx.Commit()
