@@ -194,7 +194,7 @@ func TestTheHookHearsThatATokenIsEnding(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.connect(t, "ann")
-	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpUnbind, Kind: gatewaytest.ResetAfter})
+	s.gateway.Inject(gatewaytest.Fault{Op: gatewaytest.OpUnbind, Kind: gatewaytest.ResetBefore})
 	_, err := s.UnbindToken(t.Context(), codegrant.UnbindParams{UserID: "ann"})
 	require.ErrorIs(t, err, codegrant.ErrOutcomeUnknown)
 	heard := s.heard()
