@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -22,7 +21,7 @@ one salt or several, separated by commas. A salt is never taken from the command
 line, where it would stay in the shell's history and in ps.
 `
 
-func (a *accountFlags) register(flags *flag.FlagSet) {
+func (a *accountFlags) register(flags *flagSet) {
 	flags.StringVar(&a.id, "account", "", "accId; default $CODEGRANT_ACCOUNT")
 	flags.StringVar(&a.client, "client", "", "clientId; default $CODEGRANT_CLIENT")
 	flags.StringVar(&a.digest, "digest", "", "SHA256 or MD5; default $CODEGRANT_DIGEST, then SHA256")

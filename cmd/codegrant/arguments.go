@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -12,34 +13,39 @@ import (
 // notifications is far below.
 const maxMessage = 4 << 20
 
-// newFlags returns the flags of a command. Its help begins with about.
-func newFlags(env environment, name, about string) *flag.FlagSet {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(env.stderr)
-	flags.Usage = func() {
-		flags.SetOutput(env.stdout)
-		fmt.Fprintf(env.stdout, "%s\n\nflags:\n", strings.TrimSpace(about))
-		flags.PrintDefaults()
-		flags.SetOutput(env.stderr)
-	}
-	return flags
+// flagSet is the flags of one command with the text that its help begins with.
+type flagSet struct {
+	*flag.FlagSet
+	env   environment
+	about string
+}
+
+func newFlags(env environment, name, about string) *flagSet {
+	f := &flagSet{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), env: env, about: about}
+	f.SetOutput(env.stderr)
+	f.Usage = func() {}
+	return f
 }
 
 // parse reads flags that stand before, between and behind the other
-// arguments, which it returns. After "--" everything is an argument.
-func parse(flags *flag.FlagSet, args []string) ([]string, error) {
+// arguments, which it returns. After "--" everything is an argument. -h prints
+// the help to standard output.
+func (f *flagSet) parse(args []string) ([]string, error) {
 	var rest []string
-	// Only flag.FlagSet knows which flags take a value: it parses up to the
-	// first argument that is not a flag, that one is kept, and so on.
+	// Only the flag package knows which flags take a value: it parses up to
+	// the first argument that is not a flag, that one is kept, and so on.
 	for {
-		err := flags.Parse(args)
-		if err == flag.ErrHelp { //nolint:errorlint // returned as it is
+		err := f.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(f.env.stdout, "%s\n\nflags:\n", strings.TrimSpace(f.about))
+			f.SetOutput(f.env.stdout)
+			f.PrintDefaults()
 			return nil, err
 		}
 		if err != nil {
-			return nil, errUsage // and printed already
+			return nil, errUsage // the flag package has said what
 		}
-		left := flags.Args()
+		left := f.Args()
 		if len(left) == 0 {
 			return rest, nil
 		}

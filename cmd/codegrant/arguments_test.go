@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 			t.Parallel()
 			flags := newFlags(environment{stderr: &bytes.Buffer{}, stdout: &bytes.Buffer{}}, "test", "")
 			to, n := flags.String("to", "", ""), flags.Int("n", 0, "")
-			rest, err := parse(flags, test.args)
+			rest, err := flags.parse(test.args)
 			require.NoError(t, err)
 			require.Equal(t, test.rest, rest)
 			require.Equal(t, "URL", *to)
@@ -36,9 +36,9 @@ func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	var out, complaints bytes.Buffer
 	flags := newFlags(environment{stderr: &complaints, stdout: &out}, "test", "about")
-	_, err := parse(flags, []string{"FILE", "-nonsense"})
+	_, err := flags.parse([]string{"FILE", "-nonsense"})
 	require.ErrorIs(t, err, errUsage)
 	require.Contains(t, complaints.String(), "nonsense")
-	_, err = parse(flags, []string{"FILE", "-h"})
+	_, err = flags.parse([]string{"FILE", "-h"})
 	require.ErrorIs(t, err, flag.ErrHelp)
 }
