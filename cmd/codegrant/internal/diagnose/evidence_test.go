@@ -92,7 +92,7 @@ func TestExplainMasksWhateverTheFormIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			report := explain(body, func(o *diagnose.Options) { o.Good = []byte(sent()) })
+			report := explain(body, func(o *diagnose.Options) { o.Good, o.Tries = []byte(sent()), 1000 })
 			require.False(t, report.Verifies)
 			shown, err := json.Marshal(report)
 			require.NoError(t, err)
@@ -106,11 +106,11 @@ func TestExplainMasksWhateverTheFormIs(t *testing.T) {
 func TestExplainSurvivesAnything(t *testing.T) {
 	t.Parallel()
 	body := sent()
-	for i := range 20 {
-		at := i * len(body) / 20
+	for i := range 6 {
+		at := i * len(body) / 6
 		for _, broken := range []string{body[at:], body[:at] + "\x00\xff" + body[at:], body[:at] + "}" + body[at:], body[:at] + `"` + body[at:]} {
 			report := explain(broken, func(o *diagnose.Options) {
-				o.Salts, o.Tries = []string{"0123456789ABCDEF01234567"}, 5000
+				o.Salts, o.Tries = []string{"0123456789ABCDEF01234567"}, 1000
 			})
 			if at > 0 {
 				require.False(t, report.Verifies)

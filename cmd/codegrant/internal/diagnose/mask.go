@@ -17,6 +17,10 @@ var (
 	hexRun = regexp.MustCompile(`[0-9A-Fa-f]{28,}`)
 )
 
+// Mask returns s fit for a terminal, with salts, tokens and signs replaced by
+// their lengths.
+func Mask(s string, salts []string) string { return masker{salts: salts}.mask(s) }
+
 // masker hides secrets in what is shown.
 type masker struct{ salts []string }
 

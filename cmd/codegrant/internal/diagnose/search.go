@@ -84,6 +84,9 @@ func (d *diagnosis) searchReading(r *reading, left int) bool {
 	for i := range r.members {
 		m := &r.members[(i+1)%len(r.members)] // the members as they are come last
 		rest := left - len(m.steps)
+		if d.tries >= d.Tries {
+			return false
+		}
 		if rest >= 0 && (!m.rare || left <= 2) && d.searchTexts(r, m, rest) {
 			return true
 		}
@@ -181,7 +184,7 @@ func (d *diagnosis) plain(r *reading, text string) (salt int, damage *step, ok b
 // searchPairs combines two steps on the members.
 func (d *diagnosis) searchPairs(r *reading) bool {
 	for _, first := range r.members {
-		if first.rare || len(first.steps) == 0 {
+		if first.rare || len(first.steps) == 0 || d.tries >= d.Tries {
 			continue
 		}
 		second := &collector{base: first.fields, seen: map[string]bool{}}
