@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,8 +55,8 @@ func startSimulator(t *testing.T, args ...string) running {
 	}()
 	t.Cleanup(cancel)
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), "Ctrl-C") }, 20*time.Second, 5*time.Millisecond, out.String())
-	url := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(out.String())
-	return running{url, out, func() int { cancel(); return <-status }}
+	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(out.String())
+	return running{address, out, func() int { cancel(); return <-status }}
 }
 
 // example makes the call that the simulator printed.
@@ -91,27 +92,14 @@ func TestSimulateSignsUpAndNotifies(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(signUp["bizContent"]), &content))
 	require.True(t, strings.HasPrefix(content["authUrl"], sim.url+"/consent?"))
 
-	page, err := http.Get(content["authUrl"]) //nolint:noctx // a test
-	require.NoError(t, err)
-	defer page.Body.Close()
-	html, err := io.ReadAll(page.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, page.StatusCode)
-	fields := regexp.MustCompile(`name="(\w+)" value="([^"]*)"`).FindAllStringSubmatch(string(html), -1)
-	require.NotEmpty(t, fields)
-	form := map[string][]string{}
-	for _, f := range fields {
-		if _, known := form[f[1]]; !known {
-			form[f[1]] = []string{f[2]}
-		}
-	}
 	stay := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	done, err := stay.PostForm(sim.url+"/consent", form) //nolint:noctx // a test
+	done, err := stay.PostForm(content["authUrl"], url.Values{"decision": {"agree"}}) //nolint:noctx // a test
 	require.NoError(t, err)
 	require.NoError(t, done.Body.Close())
+	require.Equal(t, http.StatusSeeOther, done.StatusCode)
 
-	require.Equal(t, "POST /wallet/notify application/json", <-s.paths, "the path of the request, the host of -notify-to")
-	n, err := codegrant.ParseNotification([]byte(<-s.bodies), simulated())
+	require.Equal(t, "POST /wallet/notify application/json", receive(t, s.paths), "the path of the request, the host of -notify-to")
+	n, err := codegrant.ParseNotification([]byte(receive(t, s.bodies)), simulated())
 	require.NoError(t, err)
 	require.Equal(t, codegrant.KindSignedUp, n.Kind)
 
