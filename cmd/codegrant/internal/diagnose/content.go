@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// maxRestyled is how large a bizContent may be, in bytes, to be written in
+// every style: there are about a thousand.
+const maxRestyled = 64 << 10
+
 // bizContent writes it in every style that a JSON library might have had
 // before something read it and wrote it again.
 func (c *collector) bizContent() {
@@ -25,6 +29,9 @@ func (c *collector) bizContent() {
 	}
 	if n.kind == kindString { // a string of a string
 		c.add("bizcontent_quoted", "", with(c.base, i, n.text))
+		return
+	}
+	if len(n.raw) > maxRestyled {
 		return
 	}
 	for _, s := range restyles(n) {
@@ -48,6 +55,9 @@ func (c *collector) leaves() {
 
 func (c *collector) inside(i int, text string, n *node, path string) {
 	for at, v := range n.items {
+		if c.left < len(text) {
+			return
+		}
 		name := path + "[" + strconv.Itoa(at) + "]"
 		if n.kind == kindObject {
 			name = shown(n.names[at].text)

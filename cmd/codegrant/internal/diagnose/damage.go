@@ -96,7 +96,7 @@ func moved(parts []string, visit func([]string) bool) bool {
 // damaged tries every single change of a character, and every piece that may
 // have been put in.
 func (d *diagnosis) damaged(r *reading, text string) bool {
-	if len(text) > maxDamageText || d.tries >= d.Tries {
+	if len(text) > maxDamageText || d.exhausted() {
 		return false
 	}
 	for i, salt := range d.Salts {

@@ -76,6 +76,7 @@ type diagnosis struct {
 	places   []placement
 	readings []reading
 	tries    int
+	hashed   int
 	several  bool     // go on after a proof
 	found    []*proof // the first one is the answer, others explain the same
 }

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"html"
 	"math/bits"
@@ -22,16 +23,27 @@ type memberVariant struct {
 type collector struct {
 	base []field
 	all  []memberVariant
-	seen map[string]bool
+	seen map[[sha256.Size]byte]bool
 	rare bool
+	left int // bytes that variants may still take
+}
+
+// maxVariants bounds the texts of one reading's variants, in bytes: a large
+// bizContent has thousands of values.
+const maxVariants = 24 << 20
+
+func newCollector(fields []field) *collector {
+	return &collector{base: fields, seen: make(map[[sha256.Size]byte]bool), left: maxVariants}
 }
 
 func (c *collector) add(id, detail string, fields []field) {
 	text := canonical(fields)
-	if c.seen[text] {
+	sum := sha256.Sum256([]byte(text))
+	if c.seen[sum] || c.left < len(text) {
 		return
 	}
-	c.seen[text] = true
+	c.seen[sum] = true
+	c.left -= len(text)
 	c.all = append(c.all, memberVariant{[]step{{id, detail}}, fields, c.rare})
 }
 
@@ -56,7 +68,8 @@ func (c *collector) each(id, what string, change func(field) string) {
 
 // undoMembers returns the members as they are and each way to undo one step.
 func (d *diagnosis) undoMembers(fields []field) []memberVariant {
-	c := &collector{base: fields, seen: map[string]bool{canonical(fields): true}}
+	c := newCollector(fields)
+	c.seen[sha256.Sum256([]byte(canonical(fields)))] = true
 	c.all = append(c.all, memberVariant{fields: fields})
 	c.duplicates()
 	c.whiteSpace()

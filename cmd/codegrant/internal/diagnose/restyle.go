@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strconv"
@@ -63,7 +64,8 @@ type styled struct{ detail, text string }
 // restyles writes n in every known style.
 func restyles(n *node) []styled {
 	var all []styled
-	seen := map[string]bool{n.raw: true}
+	seen := map[[sha256.Size]byte]bool{sha256.Sum256([]byte(n.raw)): true}
+	left := maxVariants
 	for _, numbers := range []string{"", "shortest", "double", "quoted", "unquoted"} {
 		for _, order := range []string{"", "sorted", "reversed"} {
 			for _, e := range escapings() {
@@ -71,8 +73,10 @@ func restyles(n *node) []styled {
 					s := style{comma: sp.comma, colon: sp.colon, indent: sp.indent, order: order, escape: e, numbers: numbers}
 					var out strings.Builder
 					s.write(&out, n, "")
-					if text := out.String(); !seen[text] {
-						seen[text] = true
+					text := out.String()
+					if sum := sha256.Sum256([]byte(text)); !seen[sum] && left > len(text) {
+						seen[sum] = true
+						left -= len(text)
 						all = append(all, styled{s.describe(sp.name), text})
 					}
 				}

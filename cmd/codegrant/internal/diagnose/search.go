@@ -15,8 +15,13 @@ type proof struct {
 	undone []field
 }
 
-// defaultTries bounds one search, in digests computed.
-const defaultTries = 4_000_000
+// Limits of one search, in digests and in bytes that went into them.
+const (
+	defaultTries = 4_000_000
+	maxHashed    = 1 << 30
+)
+
+func (d *diagnosis) exhausted() bool { return d.tries >= d.Tries || d.hashed >= maxHashed }
 
 // reading is one body variant, ready to be searched.
 type reading struct {
@@ -84,7 +89,7 @@ func (d *diagnosis) searchReading(r *reading, left int) bool {
 	for i := range r.members {
 		m := &r.members[(i+1)%len(r.members)] // the members as they are come last
 		rest := left - len(m.steps)
-		if d.tries >= d.Tries {
+		if d.exhausted() {
 			return false
 		}
 		if rest >= 0 && (!m.rare || left <= 2) && d.searchTexts(r, m, rest) {
@@ -164,10 +169,11 @@ func cost(s *step) int {
 }
 
 func (d *diagnosis) try(r *reading, new func() hash.Hash, place *placement, salt, text string) (bool, *step) {
-	if d.tries >= d.Tries {
+	if d.exhausted() {
 		return false, nil
 	}
 	d.tries++
+	d.hashed += len(text)
 	return r.target.fits(place.sum(new, salt, text))
 }
 
@@ -184,10 +190,10 @@ func (d *diagnosis) plain(r *reading, text string) (salt int, damage *step, ok b
 // searchPairs combines two steps on the members.
 func (d *diagnosis) searchPairs(r *reading) bool {
 	for _, first := range r.members {
-		if first.rare || len(first.steps) == 0 || d.tries >= d.Tries {
+		if first.rare || len(first.steps) == 0 || d.exhausted() {
 			continue
 		}
-		second := &collector{base: first.fields, seen: map[string]bool{}}
+		second := newCollector(first.fields)
 		second.duplicates()
 		second.whiteSpace()
 		second.replaced(d)
