@@ -11,7 +11,8 @@ import (
 const (
 	maxDamageText = 3000
 	maxRangeText  = 1500
-	maxPermuted   = 8 // members: 40,320 orders
+	maxPermuted   = 8  // members: 40,320 orders
+	maxMoved      = 64 // members
 )
 
 // searchDamage looks for what no rule describes: another order of bizContent,
@@ -33,7 +34,7 @@ func (d *diagnosis) reordered(r *reading) bool {
 		return false
 	}
 	n, err := parseJSON(r.fields[at].value)
-	if err != nil || n.kind != kindObject || len(n.items) < 2 {
+	if err != nil || n.kind != kindObject || len(n.items) < 2 || len(n.items) > maxMoved {
 		return false
 	}
 	id := "bizcontent_reencoded"

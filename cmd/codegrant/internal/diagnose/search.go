@@ -19,6 +19,7 @@ type proof struct {
 const (
 	defaultTries = 4_000_000
 	maxHashed    = 1 << 30
+	maxCombined  = 8 << 10 // of bizContent: in a larger one only single steps are tried
 )
 
 func (d *diagnosis) exhausted() bool { return d.tries >= d.Tries || d.hashed >= maxHashed }
@@ -41,6 +42,9 @@ func (d *diagnosis) search() []*proof {
 		d.several = steps == 1
 		for i := range d.readings {
 			r := &d.readings[i]
+			if steps > 1 && len(valueOf(r.fields, "bizContent")) > maxCombined {
+				continue
+			}
 			if left := steps - len(r.steps); left >= 0 && d.searchReading(r, left) {
 				return d.found
 			}
