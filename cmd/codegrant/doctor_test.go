@@ -87,7 +87,7 @@ func healthy(t *testing.T) (map[string]string, []string) {
 // shopBehind serves a kit below /wallet, behind what stands in front of it.
 func shopBehind(t *testing.T, front func(http.Handler) http.Handler) string {
 	t.Helper()
-	client, err := codegrant.NewClient(codegrant.ClientConfig{Account: testAccount(), Endpoints: codegrant.Sandbox()})
+	client, err := codegrant.NewClient(codegrant.ClientConfig{Account: probeAccount(), Endpoints: codegrant.Sandbox()})
 	require.NoError(t, err)
 	kit, err := codegrant.New(codegrant.Config{
 		Client: client, Store: memstore.New(), BaseURL: "https://shop.example/wallet", QueryUnsigned: true,

@@ -30,6 +30,11 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"explain", "say why a message does not verify", explain},
+		{"verify", "say whether a message verifies", verify},
+		{"sign", "sign a request, or a notification as the gateway does", sign},
+		{"replay", "deliver a recorded notification once more", replay},
+		{"simulate", "run the simulated gateway, for clients in any language", simulate},
 		probeCommand(),
 		doctorCommand(),
 	}

@@ -34,7 +34,7 @@ type probed struct {
 	records string
 }
 
-func testAccount() codegrant.Account {
+func probeAccount() codegrant.Account {
 	return codegrant.Account{
 		ID: gatewaytest.DefaultAccountID, ClientID: gatewaytest.DefaultClientID,
 		Salts: codegrant.Salts(gatewaytest.DefaultSalt), Digest: codegrant.SHA256,
@@ -53,7 +53,7 @@ func runTheProbe(ctx context.Context, t *testing.T, host string, change func(*pr
 	}
 	require.NoError(t, o.check())
 	var out, records bytes.Buffer
-	p := &probe{options: o, account: testAccount(), out: io.MultiWriter(append(alsoTo, &out)...), refused: map[string]string{}}
+	p := &probe{options: o, account: probeAccount(), out: io.MultiWriter(append(alsoTo, &out)...), refused: map[string]string{}}
 	p.input = newInput("")
 	for _, w := range alsoTo {
 		if person, ok := w.(personAt); ok {
@@ -285,7 +285,7 @@ func useSettings(t *testing.T, g *gatewaytest.Server, host string, p *probe, byQ
 func useSettingsThrough(t *testing.T, g *gatewaytest.Server, host string, p *probe, byQuery bool, between func(http.Handler) http.Handler) {
 	t.Helper()
 	require.Equal(t, host, p.found.endpoints.Host)
-	account := testAccount()
+	account := probeAccount()
 	account.Digest = ""
 	client, err := codegrant.NewClient(p.found.client(account))
 	require.NoError(t, err)
@@ -343,7 +343,7 @@ func TestTheSnippetCompiles(t *testing.T) {
 		confirmed: []string{"bind", "list"}, settled: []string{"x: a\nb */ \" ` c"}, notSettled: []string{"charge"}, needsAttention: []string{"y"},
 	}
 	folder := t.TempDir()
-	source := strings.Replace(s.source(testAccount()), "package settings", "package main", 1)
+	source := strings.Replace(s.source(probeAccount()), "package settings", "package main", 1)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "settings.go"), []byte(source), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "main.go"), []byte(`package main
 
@@ -360,7 +360,7 @@ func main() {
 `), 0o600))
 	said, err := exec.CommandContext(t.Context(), "go", "run", filepath.Join(folder, "settings.go"), filepath.Join(folder, "main.go")).CombinedOutput()
 	require.NoError(t, err, string(said))
-	account := testAccount()
+	account := probeAccount()
 	account.Salts = nil
 	client, kit := s.client(account), s.kit()
 	want, err := json.Marshal([]any{client.Account, client.Endpoints, client.SuccessCodes, client.TokenGoneCodes,

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// maxMessage caps what is read as a message, in bytes. The library's own cap on
+// notifications is far below.
+const maxMessage = 4 << 20
+
+// flagSet is the flags of one command with the text that its help begins with.
+type flagSet struct {
+	*flag.FlagSet
+	env   environment
+	about string
+}
+
+func newFlags(env environment, name, about string) *flagSet {
+	f := &flagSet{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), env: env, about: about}
+	f.SetOutput(env.stderr)
+	f.Usage = func() {}
+	return f
+}
+
+// parse reads flags that stand before, between and behind the other
+// arguments, which it returns. After "--" everything is an argument. -h prints
+// the help to standard output.
+func (f *flagSet) parse(args []string) ([]string, error) {
+	var rest []string
+	// Only the flag package knows which flags take a value: it parses up to
+	// the first argument that is not a flag, that one is kept, and so on.
+	for {
+		err := f.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(f.env.stdout, "%s\n\nflags:\n", strings.TrimSpace(f.about))
+			f.SetOutput(f.env.stdout)
+			f.PrintDefaults()
+			return nil, err
+		}
+		if err != nil {
+			return nil, errUsage // the flag package has said what
+		}
+		left := f.Args()
+		if len(left) == 0 {
+			return rest, nil
+		}
+		if end := len(args) - len(left); end > 0 && args[end-1] == "--" {
+			return append(rest, left...), nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+}
+
+// one returns the only argument.
+func one(args []string, what string) (string, error) {
+	if len(args) != 1 {
+		return "", fmt.Errorf("%w: one %s is wanted, %d given", errUsage, what, len(args))
+	}
+	return args[0], nil
+}
+
+// readMessage reads a file, or standard input for "-".
+func readMessage(env environment, name string) ([]byte, error) {
+	in := env.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		in = file
+	}
+	body, err := io.ReadAll(io.LimitReader(in, maxMessage+1))
+	if err == nil && len(body) > maxMessage {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxMessage)
+	}
+	return body, err
+}

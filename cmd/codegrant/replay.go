@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/diagnose"
+)
+
+const replayAbout = `
+codegrant replay FILE --to URL [--id RECORD] [flags]
+
+Delivers a recorded notification once more: signs it with the configured account
+and salt, posts it and prints the answer. FILE holds the body; "-" is standard
+input. bizContent, code and description stay as recorded unless flags say
+otherwise. --id is added to the URL's path: the record's number, which the kit
+puts behind /notify/.
+
+Only this machine is posted to; -yes allows others, for the message holds a
+payment token. Redirects are never followed. Exit status 0 if every answer was
+2xx and not FAIL, which is when the gateway would stop sending.
+` + accountHelp
+
+// replaying is what the flags of replay say.
+type replaying struct {
+	to       string
+	times    int
+	parallel bool
+	timeout  time.Duration
+	body     []byte
+	salts    []string
+}
+
+func replay(ctx context.Context, env environment, args []string) error {
+	flags := newFlags(env, "replay", replayAbout)
+	var who accountFlags
+	who.register(flags)
+	r := replaying{}
+	flags.StringVar(&r.to, "to", "", "post to this `URL`; required")
+	id := flags.String("id", "", "the `record`, added to the URL's path")
+	yes := flags.Bool("yes", false, "allow a host that is not this machine")
+	asIs := flags.Bool("as-is", false, "send the bytes as they are, without signing; needs no account")
+	flags.IntVar(&r.times, "times", 1, "send it this often")
+	flags.BoolVar(&r.parallel, "parallel", false, "send all at once")
+	flags.DurationVar(&r.timeout, "timeout", 15*time.Second, "give up on an answer after this time")
+	content := flags.String("bizcontent", "", "take bizContent from this `file`")
+	code := flags.String("code", "", "replace the top-level code")
+	var changes settings
+	flags.Var(&changes, "set", "replace a text member of bizContent: `name=value`; may be repeated")
+	args, err := flags.parse(args)
+	if err != nil {
+		return err
+	}
+	name, err := one(args, "FILE")
+	if err != nil {
+		return err
+	}
+	if r.to, err = destination(r.to, *id, *yes); err != nil {
+		return err
+	}
+	if r.times < 1 || r.times > 1000 {
+		return fmt.Errorf("%w: -times is 1 to 1000", errUsage)
+	}
+	if r.body, err = readMessage(env, name); err != nil {
+		return err
+	}
+	if !*asIs {
+		account, err := who.account(env)
+		if err != nil {
+			return err
+		}
+		for _, salt := range account.Salts {
+			r.salts = append(r.salts, salt.Reveal())
+		}
+		if err := r.resign(env, account, *content, *code, changes); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return r.send(ctx, env)
+}
+
+// settings are the values of a repeated flag name=value.
+type settings []member
+
+func (s *settings) String() string { return "" }
+
+func (s *settings) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return errors.New("name=value is wanted")
+	}
+	*s = append(*s, member{name, []byte(value)})
+	return nil
+}
+
+// destination checks where to post.
+func destination(to, id string, yes bool) (string, error) {
+	u, err := url.Parse(to)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return "", fmt.Errorf("%w: -to must be an absolute http or https URL", errUsage)
+	}
+	if !loopback(u.Hostname()) && !yes {
+		return "", fmt.Errorf("%w: %s is not this machine, and the message holds a payment token: -yes allows it", errUsage, u.Hostname())
+	}
+	if id != "" {
+		u = u.JoinPath(url.PathEscape(id))
+	}
+	return u.String(), nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// resign replaces the body by one that the account signed.
+func (r *replaying) resign(env environment, account codegrant.Account, content, code string, changes settings) error {
+	if _, err := codegrant.ParseNotification(r.body, account); err != nil {
+		fmt.Fprintf(env.stderr, "note: as recorded it would be refused (%s); it is signed anew\n", strings.TrimPrefix(err.Error(), "codegrant: "))
+	}
+	message, err := readEnvelope(r.body)
+	if err != nil {
+		return err
+	}
+	if !message.whole {
+		return errors.New("there is no bizContent to sign; -as-is sends it unsigned")
+	}
+	if content != "" {
+		data, err := readMessage(env, content)
+		if err != nil {
+			return err
+		}
+		message.set("bizContent", string(bytes.TrimSpace(data)))
+	}
+	if len(changes) > 0 {
+		changed, err := changeContent(message.values["bizContent"], changes)
+		if err != nil {
+			return fmt.Errorf("bizContent: %w", err)
+		}
+		message.set("bizContent", changed)
+	}
+	message.set("code", or(code, message.values["code"]))
+	r.body, err = message.signed(account)
+	return err
+}
+
+// changeContent replaces members of an object by texts and leaves the others
+// as they are written.
+func changeContent(content string, changes settings) (string, error) {
+	members, err := readObject([]byte(content))
+	if err != nil {
+		return "", err
+	}
+	for _, change := range changes {
+		at := -1
+		for i, m := range members {
+			if m.name == change.name {
+				at = i
+			}
+		}
+		if at < 0 {
+			members = append(members, member{name: change.name})
+			at = len(members) - 1
+		}
+		members[at].raw = quoted(string(change.raw))
+	}
+	var out bytes.Buffer
+	for i, m := range members {
+		out.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
+		out.Write(quoted(m.name))
+		out.WriteByte(':')
+		out.Write(m.raw)
+	}
+	out.WriteByte('}')
+	return out.String(), nil
+}
+
+// send posts the body and prints what came back, in the order of sending.
+func (r *replaying) send(ctx context.Context, env environment) error {
+	client := &http.Client{
+		Timeout:       r.timeout,
+		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
+	results := make([]result, r.times)
+	var sending sync.WaitGroup
+	for i := range results {
+		post := func() { results[i] = r.post(ctx, client) }
+		if r.parallel {
+			sending.Go(post)
+		} else {
+			post()
+			results[i].print(env.stdout, i+1)
+		}
+	}
+	sending.Wait()
+	accepted := 0
+	for i, result := range results {
+		if r.parallel {
+			result.print(env.stdout, i+1)
+		}
+		if result.accepted {
+			accepted++
+		}
+	}
+	if r.times > 1 {
+		fmt.Fprintf(env.stdout, "%d of %d accepted\n", accepted, r.times)
+	}
+	if accepted < r.times {
+		return errFailed
+	}
+	return nil
+}
+
+// result is one answer.
+type result struct {
+	line     string
+	took     time.Duration
+	accepted bool
+}
+
+func (r result) print(w io.Writer, n int) {
+	fmt.Fprintf(w, "%d  %s  %s\n", n, r.took.Round(100*time.Microsecond), r.line)
+}
+
+// shownAnswer is how much of an answer is printed, in bytes.
+const shownAnswer = 200
+
+func (r *replaying) post(ctx context.Context, client *http.Client) result {
+	start := time.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.to, bytes.NewReader(r.body))
+	if err != nil {
+		return result{line: err.Error()}
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return result{line: "no answer: " + err.Error(), took: time.Since(start)}
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	took := time.Since(start)
+	line := response.Status
+	if location := response.Header.Get("Location"); location != "" {
+		line += ", not followed: " + diagnose.Mask(location, r.salts)
+	}
+	// Mask first: a cut token would not be found.
+	shown := diagnose.Mask(string(answer), r.salts)
+	if len(shown) > shownAnswer {
+		shown = strings.ToValidUTF8(shown[:shownAnswer], "") + "…"
+	}
+	line += "  " + shown
+	if err != nil {
+		line += "  (broken off: " + err.Error() + ")"
+	}
+	ok := err == nil && response.StatusCode/100 == 2 && strings.TrimSpace(string(answer)) != "FAIL"
+	return result{line, took, ok}
+}
