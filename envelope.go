@@ -2,7 +2,6 @@ package codegrant
 
 import (
 	"bytes"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -157,14 +156,10 @@ func (e *envelope) checkMember(m *member, field *[]byte) error {
 	if field != nil && !isBiz && field != &e.sign && m.kind != jsonString && m.kind != jsonNull {
 		return formError(string(m.name) + " is not a string")
 	}
-	if field == nil && (len(m.name) == 0 || bytes.ContainsAny(m.name, "=&") || hasControl(m.name, "")) {
+	if field == nil && (len(m.name) == 0 || bytes.ContainsAny(m.name, "=&") || hasControl(m.name, false)) {
 		return errName
 	}
-	allowed := ""
-	if isBiz {
-		allowed = "\t\r\n" // JSON white space between tokens
-	}
-	if hasControl(m.value, allowed) {
+	if m.hasControl(isBiz) {
 		return formError("control character in " + printableName(m, field))
 	}
 	if !isBiz && field != &e.description && bytes.IndexByte(m.value, '&') >= 0 {
@@ -244,9 +239,20 @@ func blank(m *member) bool {
 	return m.kind == jsonString && len(bytes.TrimSpace(m.value)) == 0
 }
 
-func hasControl(s []byte, allowed string) bool {
+// hasControl reports a control character of ASCII in m's value. JSON may have
+// blanks, which are tabs and line ends, between its tokens.
+func (m *member) hasControl(mayHaveBlanks bool) bool {
+	if m.kind != jsonString {
+		return hasControl(m.value, mayHaveBlanks)
+	}
+	// A string has no control character but by an escape, and DEL.
+	return m.escapes&escapedControl != 0 || (m.escapes&escapedBlank != 0 && !mayHaveBlanks) ||
+		bytes.IndexByte(m.value, 0x7f) >= 0
+}
+
+func hasControl(s []byte, mayHaveBlanks bool) bool {
 	for _, c := range s {
-		if (c < 0x20 || c == 0x7f) && strings.IndexByte(allowed, c) < 0 {
+		if c == 0x7f || (c < 0x20 && (!mayHaveBlanks || (c != '\t' && c != '\n' && c != '\r'))) {
 			return true
 		}
 	}

@@ -48,6 +48,8 @@ type member struct {
 	name   []byte   // unescaped
 	value  []byte   // a string unescaped; anything else as the raw bytes
 	kind   jsonKind // what value is
+
+	escapes uint8 // of a string: what its escapes stand for
 }
 
 // document is one JSON object read strictly: valid UTF-8, no duplicate names,
@@ -145,9 +147,10 @@ func (d *document) text(path ...string) string {
 }
 
 type jsonParser struct {
-	data []byte
-	pos  int
-	doc  *document
+	data    []byte
+	pos     int
+	doc     *document
+	escapes uint8 // of the last string
 }
 
 func (p *jsonParser) peek() byte {
@@ -235,19 +238,24 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte) error {
 		return err
 	}
 	index := len(p.doc.members)
-	p.doc.members = append(p.doc.members, member{parent: parent, name: name})
+	p.doc.members = append(p.doc.members, member{})
+	m := &p.doc.members[index]
+	m.parent, m.name = parent, name
 	var kind jsonKind
 	var value []byte
 	var err error
-	if p.peek() == '{' {
-		start := p.pos
+	switch start := p.pos; p.peek() {
+	case '"':
+		kind = jsonString
+		value, err = p.str()
+	case '{':
 		kind, err = jsonObject, p.object(index, depth+1, true)
 		value = p.data[start:p.pos]
-	} else {
+	default:
 		kind, value, err = p.value(depth)
 	}
-	m := &p.doc.members[index]
-	m.kind, m.value = kind, value
+	m = &p.doc.members[index] // for it may have moved
+	m.kind, m.value, m.escapes = kind, value, p.escapes
 	return err
 }
 

@@ -14,6 +14,12 @@ const (
 	tops     = 0x8080808080808080
 )
 
+// What the escapes of a string stand for, of what not every text may hold.
+const (
+	escapedBlank   = 1 << iota // tab, line feed or carriage return
+	escapedControl             // any other control character, but for DEL
+)
+
 // special marks, by the top bit of a byte, what ends a run of a string: '"',
 // '\\' and control characters. The lowest mark is right; a subtraction that
 // borrows may set wrong ones above it.
@@ -23,8 +29,9 @@ func special(w uint64) uint64 {
 }
 
 // str reads a string whose '"' is next and returns its unescaped content: a
-// piece of the input when nothing is escaped.
+// piece of the input when nothing is escaped. p.escapes says what was.
 func (p *jsonParser) str() ([]byte, error) {
+	p.escapes = 0
 	data := p.data
 	start := p.pos + 1 // behind '"'
 	at := start
@@ -62,64 +69,72 @@ func (p *jsonParser) escaped(start int) ([]byte, error) {
 	}
 	from := len(p.doc.scratch)
 	out := append(p.doc.scratch, p.data[start:p.pos]...)
-	for p.pos < len(p.data) {
+	data, at := p.data, p.pos
+	for {
 		// What stands for itself is copied a word at a time. The bytes behind it
 		// are overwritten by what follows.
-		for len(p.data)-p.pos >= wordSize {
-			w := binary.LittleEndian.Uint64(p.data[p.pos:])
+		for n := wordSize; n == wordSize && len(data)-at >= wordSize; {
+			w := binary.LittleEndian.Uint64(data[at:])
 			binary.LittleEndian.PutUint64(out[len(out):len(out)+wordSize], w)
-			marks := special(w)
-			if marks != 0 {
-				n := bits.TrailingZeros64(marks) / 8
-				out = out[:len(out)+n]
-				p.pos += n
-				break
+			if marks := special(w); marks != 0 {
+				n = bits.TrailingZeros64(marks) / 8
 			}
-			out = out[:len(out)+wordSize]
-			p.pos += wordSize
+			out = out[:len(out)+n]
+			at += n
 		}
-		if p.pos == len(p.data) {
-			break
-		}
-		switch c := p.data[p.pos]; {
-		case c == '"':
-			p.pos++
-			p.doc.scratch = out
-			return out[from:len(out):len(out)], nil
-		case c < 0x20:
+		if at == len(data) {
 			return nil, errSyntax
-		case c != '\\':
+		}
+		c := data[at]
+		at++
+		switch {
+		case c == '"':
+			p.pos, p.doc.scratch = at, out
+			return out[from:len(out):len(out)], nil
+		case c < 0x20, c == '\\' && at == len(data):
+			return nil, errSyntax
+		case c != '\\': // one of the last bytes of the input
 			out = append(out, c)
-			p.pos++
 			continue
 		}
-		p.pos++
-		switch c := p.peek(); c {
+		switch c := data[at]; c {
 		case '"', '\\', '/':
 			out = append(out, c)
 		case 'b':
 			out = append(out, '\b')
+			p.escapes |= escapedControl
 		case 'f':
 			out = append(out, '\f')
+			p.escapes |= escapedControl
 		case 'n':
 			out = append(out, '\n')
+			p.escapes |= escapedBlank
 		case 'r':
 			out = append(out, '\r')
+			p.escapes |= escapedBlank
 		case 't':
 			out = append(out, '\t')
+			p.escapes |= escapedBlank
 		case 'u':
+			p.pos = at
 			r, err := p.unicodeEscape()
 			if err != nil {
 				return nil, err
 			}
 			out = utf8.AppendRune(out, r)
+			switch {
+			case r == '\t', r == '\n', r == '\r':
+				p.escapes |= escapedBlank
+			case r < 0x20:
+				p.escapes |= escapedControl
+			}
+			at = p.pos
 			continue
 		default:
 			return nil, errSyntax
 		}
-		p.pos++
+		at++
 	}
-	return nil, errSyntax
 }
 
 // unicodeEscape reads an escape whose 'u' is next, with its second half when
