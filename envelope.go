@@ -62,10 +62,14 @@ func (e *envelope) release() {
 	e.doc.wipe()
 	e.biz.wipe()
 	*e = envelope{doc: e.doc, biz: e.biz, signed: wiped(e.signed), text: wiped(e.text)}
-	if max(cap(e.text), cap(e.doc.scratch), cap(e.biz.scratch)) <= maxPooledBytes &&
-		max(cap(e.doc.members), cap(e.biz.members)) <= maxPooledMembers {
+	if e.reusable() {
 		envelopes.Put(e)
 	}
+}
+
+func (e *envelope) reusable() bool {
+	return max(cap(e.text), cap(e.doc.scratch), cap(e.biz.scratch)) <= maxPooledBytes &&
+		max(cap(e.doc.members), cap(e.biz.members)) <= maxPooledMembers
 }
 
 func (e *envelope) readBody(body []byte, needBiz bool) (Code, error) {
