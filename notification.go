@@ -121,14 +121,10 @@ func ParseNotification(body []byte, account Account) (Notification, error) {
 	return env.notification(body, account.ID, salt, documentedTypes())
 }
 
-// maxTexts bounds, in bytes, the memory that is set aside for the texts of one
-// notification. More is found when it is needed.
-const maxTexts = 1 << 10
-
 // notification reads e, which the account's salt verified.
 func (e *envelope) notification(body []byte, accountID string, salt int, types map[string]Kind) (Notification, error) {
 	r := wireReader{doc: &e.biz}
-	r.texts.Grow(min(len(e.code)+len(e.description)+len(e.bizContent), maxTexts))
+	r.texts.Grow(len(e.code) + len(e.description) + e.biz.textSize())
 	// What reflection has seen lies on the heap: here it need not be new.
 	n := &e.read
 	*n = Notification{
