@@ -59,6 +59,7 @@ func (k *Kit) applyMessage(ctx context.Context, m message, id string) error {
 }
 
 // message is a received body with the envelope in it, before any verdict.
+// Whoever parses it or refuses it releases the envelope.
 type message struct {
 	body []byte
 	env  *envelope
@@ -78,11 +79,13 @@ func readMessage(body []byte, maxBody int64) message {
 	return m
 }
 
-// parse verifies m by the account's salts and reads it.
+// parse verifies m by the account's salts and reads it. The envelope is gone
+// then.
 func (k *Kit) parse(ctx context.Context, m message) (Notification, error) {
 	if m.err != nil {
 		return Notification{}, m.err
 	}
+	defer m.env.release()
 	salt, err := m.env.verify(&k.client.account)
 	if err != nil {
 		return Notification{}, unverified(err)
@@ -96,6 +99,7 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 	k.noteNotification(ctx, slog.LevelDebug, EventNotification, n)
 	switch n.Kind {
 	case KindPayment:
+		p := n.Payment // and not n: what a closure takes is on the heap
 		if k.payments != nil && n.Payment.OrderID != "" {
 			return k.applyPayment(ctx, *n.Payment)
 		}
@@ -103,8 +107,9 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 		if k.cfg.OnPayment == nil {
 			return nil
 		}
-		return k.runHook(ctx, "payment", "OnPayment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *n.Payment) })
+		return k.runHook(ctx, "payment", "OnPayment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *p) })
 	case KindRefund:
+		r := n.Refund
 		if k.payments != nil && n.Refund.OrderID != "" && n.Refund.RefundID != "" {
 			return k.applyRefund(ctx, *n.Refund)
 		}
@@ -112,7 +117,7 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 		if k.cfg.OnRefund == nil {
 			return nil
 		}
-		return k.runHook(ctx, "refund", "OnRefund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *n.Refund) })
+		return k.runHook(ctx, "refund", "OnRefund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *r) })
 	case KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant, KindTokenGone:
 		return k.applyToken(ctx, n, id)
 	}
