@@ -31,7 +31,8 @@ func TestALockedRecordKeepsItsOwnSaversWaitingAndNobodyElse(t *testing.T) {
 		}
 		store := s.migrated(t, s.open(t, s.create(t)))
 		const n, rounds = 40, 6
-		locked, free := "a locked one", func(i int) string { return fmt.Sprint("free-", i) }
+		// It is the last that a batch locks, which then holds all the others.
+		locked, free := "the locked one", func(i int) string { return fmt.Sprint("free-", i) }
 		require.NoError(t, store.Save(t.Context(), token(locked)))
 		for i := range n {
 			require.NoError(t, store.Save(t.Context(), token(free(i))))

@@ -66,7 +66,7 @@ func killSharedOn(t *testing.T, name string, server *databaseServer, below strin
 // What is wrong with these shows only when a kill comes between the answer and
 // the commit, or between the save and the hook.
 func TestWrongReceiversWithSharedCommitsAreCaught(t *testing.T) {
-	const events = 600 / min(slowdown, 2)
+	const events = 1_200 / min(slowdown, 4)
 	for _, name := range []string{
 		"answers before the commit", "answers first, no hook", "hook in the background", "notes the hook before it",
 	} {
