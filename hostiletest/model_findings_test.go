@@ -77,7 +77,7 @@ func TestTheRecordBesideAnErrorIsTheNewestKnown(t *testing.T) {
 		s.kit.OnToken = func(context.Context, codegrant.Change) error { broken = fail; return nil }
 	})
 	m.store.before = func(_ context.Context, method string) error {
-		if broken && method == "Get" {
+		if broken && (method == "Get" || method == "Save") {
 			return errBroken
 		}
 		return nil
