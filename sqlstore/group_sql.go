@@ -183,7 +183,8 @@ func (b *batchTx) lock(ctx context.Context, rows []int) (replaced []int, err err
 	var id []byte
 	var revision int64
 	err = b.each(ctx, b.into.lock(len(rows)), args, func() { revisions[string(id)] = revision }, &id, &revision)
-	if b.dialect.codeOf(err) == "1064" { // a server without SKIP LOCKED, as TiDB and MariaDB before 10.6
+	switch b.dialect.codeOf(err) {
+	case "1064", "1235": // a server without SKIP LOCKED, as MariaDB before 10.6; or that knows it and does not do it
 		return nil, errLocked
 	}
 	for _, i := range rows {
