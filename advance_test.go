@@ -188,6 +188,24 @@ func TestAnotherProcessMayEndTheTokenBeforeAnyCallOfUnbind(t *testing.T) {
 	}
 }
 
+// A record that seems to need no change is read again: another process may have
+// made the sign-up active since.
+func TestUnbindEndsATokenThatBecameActiveAfterItWasRead(t *testing.T) {
+	t.Parallel()
+	o := newOvertaken(t, true, 0)
+	other := o.replica(t, o.store, o.hear)
+	calls := 0
+	interrupted := &faultyStore{TokenStore: o.store, before: func(context.Context, string) error {
+		if calls++; calls == 2 { // the first one found it pending
+			return o.tell(other, created)
+		}
+		return nil
+	}}
+	got, err := o.replica(t, interrupted, o.hear).UnbindToken(context.Background(), codegrant.UnbindParams{UserID: "ann", TokenID: o.id})
+	require.NotErrorIs(t, err, codegrant.ErrNoToken)
+	require.GreaterOrEqual(t, got.Status, codegrant.StatusUnbinding, "no new charge may start")
+}
+
 // The same notifications reach two processes, thirteen copies of each at once.
 func TestThirteenCopiesAtOnceInTwoProcesses(t *testing.T) {
 	t.Parallel()
