@@ -38,7 +38,7 @@ func (at target) rowless() bool {
 
 func TestSharedCommitsOnSQLite(t *testing.T) {
 	for _, name := range []string{hooksAfter, hookless} {
-		t.Run(name, func(t *testing.T) { killShared(t, "SQLite", sqlite(t), name, 2_400/slowdown, nil) })
+		t.Run(name, func(t *testing.T) { killShared(t, "SQLite", sqlite(t), name, 1_500/slowdown, nil) })
 	}
 }
 
@@ -55,7 +55,7 @@ func killSharedOn(t *testing.T, name string, server *databaseServer, below strin
 	t.Helper()
 	for _, receiver := range []string{hooksAfter, hookless} {
 		t.Run(receiver+", receiver killed", func(t *testing.T) {
-			killShared(t, name, server.emptied(t), receiver, 1_500/min(slowdown, 4), nil)
+			killShared(t, name, server.emptied(t), receiver, 1_000/min(slowdown, 4), nil)
 		})
 	}
 	t.Run(below+", database killed", func(t *testing.T) {
