@@ -22,6 +22,8 @@ type faulty struct {
 	refuse func(query string) error
 	// statements counts what reached the database.
 	statements atomic.Int64
+	// full refuses to prepare, as MySQL does.
+	full atomic.Bool
 }
 
 // openFaulty returns a database whose statements refuse may fail.
@@ -77,6 +79,9 @@ func (c *faultyConn) QueryContext(ctx context.Context, query string, args []driv
 
 // PrepareContext prepares everything: what is refused is the running.
 func (c *faultyConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if c.f.full.Load() {
+		return nil, tooMany{1461}
+	}
 	stmt, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/codegrant/codegrant"
 )
 
 const (
@@ -17,12 +15,18 @@ const (
 	mostBytes = 1 << 20
 	// groupPatience bounds a shared commit for callers without a deadline.
 	groupPatience = 10 * time.Second
+	// tooLong is how long one turn may keep others from theirs. It is the wait
+	// for a record that somebody has locked, a slow hook for one.
+	tooLong = 500 * time.Millisecond
 )
 
 // group lets the saves into one table that are waiting at the same time share
-// one commit. There is no timer: a save that finds nobody at work is made at
-// once, as if there were no group; those that come meanwhile are the next
+// one commit. No save waits for a timer: one that finds nobody at work is made
+// at once, as if there were no group; those that come meanwhile are the next
 // commit. Nothing runs while nobody saves.
+//
+// Turns keep the number of commits low and nothing else: what is right is
+// decided by the revisions, so two turns may overlap.
 type group struct {
 	store *Store
 	into  writes
@@ -52,7 +56,7 @@ func (g *group) save(ctx context.Context, id string, revision int64, args []any)
 	if !g.busy {
 		g.busy = true
 		g.mu.Unlock()
-		defer g.next()
+		defer g.turn()()
 		return g.store.saveOne(ctx, g.op, g.into, revision, args)
 	}
 	s := &saving{ctx: ctx, id: id, revision: revision, args: args, done: make(chan error, 1)}
@@ -66,6 +70,21 @@ func (g *group) save(ctx context.Context, id string, revision int64, args []any)
 	}
 }
 
+// turn begins a turn and returns what ends it. One that lasts too long is over
+// for the others before its end. SQLite needs that not: it locks no records,
+// and has one writer anyway.
+func (g *group) turn() (end func()) {
+	if g.store.writer != nil {
+		return g.next
+	}
+	next := sync.OnceFunc(g.next)
+	late := time.AfterFunc(tooLong, next)
+	return func() {
+		late.Stop()
+		next()
+	}
+}
+
 // next hands the table on to those who wait.
 func (g *group) next() {
 	batch := g.take()
@@ -73,9 +92,8 @@ func (g *group) next() {
 		return
 	}
 	go func() {
-		for ; len(batch) > 0; batch = g.take() {
-			g.commit(batch)
-		}
+		defer g.turn()()
+		g.commit(batch)
 	}()
 }
 
@@ -122,45 +140,62 @@ func (s *saving) size() (n int) {
 }
 
 // commit saves a batch and tells each caller what became of his record. A
-// panic of the driver is everybody's error.
+// driver that panics, or ends the goroutine, is everybody's error.
 func (g *group) commit(batch []*saving) {
 	defer func() {
+		unfinished := fmt.Errorf("sqlstore: %s: the driver did not return", g.op)
 		if p := recover(); p != nil {
-			for _, s := range batch {
-				s.tell(fmt.Errorf("sqlstore: %s: the driver panicked with a %T", g.op, p))
-			}
+			unfinished = fmt.Errorf("sqlstore: %s: the driver panicked with a %T", g.op, p)
+		}
+		for _, s := range batch {
+			s.tell(unfinished)
 		}
 	}()
 	if len(batch) == 1 {
-		g.alone(batch[0])
+		s := batch[0]
+		s.tell(g.store.saveOne(s.ctx, g.op, g.into, s.revision, s.args))
 		return
 	}
 	ctx, cancel := until(batch)
 	defer cancel()
-	refused, err := g.store.saveAll(ctx, g.op, g.into, batch)
+	verdicts, err := g.store.saveAll(ctx, g.op, g.into, batch)
 	switch {
-	case err == nil:
-		for i, s := range batch {
-			if refused[i] {
-				s.tell(codegrant.ErrConflict)
-			} else {
-				s.tell(nil)
-			}
-		}
 	case errors.Is(err, errNothingKept):
 		// Somebody's row failed: it must not cost the others theirs.
-		for _, s := range batch {
-			g.alone(s)
-		}
-	default:
+		half := len(batch) / 2
+		g.commit(batch[:half])
+		g.commit(batch[half:])
+	case errors.Is(err, errLocked):
+		g.apart(batch)
+	case err != nil:
 		for _, s := range batch {
 			s.tell(err)
 		}
+	default:
+		g.tell(batch, verdicts)
 	}
 }
 
-func (g *group) alone(s *saving) {
-	s.tell(g.store.saveOne(s.ctx, g.op, g.into, s.revision, s.args))
+func (g *group) tell(batch []*saving, verdicts []error) {
+	var locked []*saving
+	for i, s := range batch {
+		if errors.Is(verdicts[i], errLocked) {
+			locked = append(locked, s)
+			continue
+		}
+		s.tell(verdicts[i])
+	}
+	g.apart(locked)
+}
+
+// apart saves each record on its own, and at the same time, so that whose
+// record is locked is the only one who waits.
+func (g *group) apart(batch []*saving) {
+	var all sync.WaitGroup
+	for i := range batch {
+		all.Go(func() { g.commit(batch[i : i+1]) })
+	}
+	all.Wait()
 }
 
 func (s *saving) tell(err error) {

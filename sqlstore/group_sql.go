@@ -1,38 +1,47 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/codegrant/codegrant"
 )
 
-// errNothingKept: a batch was rolled back because of one of its rows, so that
-// each may be tried on its own.
-var errNothingKept = errors.New("sqlstore: nothing of the batch was kept")
+var (
+	// errNothingKept: a batch was rolled back because of one of its rows, so that
+	// smaller ones may be tried.
+	errNothingKept = errors.New("sqlstore: nothing of the batch was kept")
+	// errLocked: not written, because the record may be locked by somebody.
+	errLocked = errors.New("sqlstore: the record is locked")
+)
 
-// saveAll saves a batch in one commit, and says which records were refused
-// because of their revision.
-func (s *Store) saveAll(ctx context.Context, op string, into writes, batch []*saving) ([]bool, error) {
+// saveAll saves a batch in one commit. The verdict on a record is nil,
+// [codegrant.ErrConflict], or errLocked where it must be saved on its own.
+func (s *Store) saveAll(ctx context.Context, op string, into writes, batch []*saving) ([]error, error) {
 	s.warnOnce(ctx)
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, s.wrap(ctx, op, err)
 	}
 	defer leave()
-	var refused []bool
+	// Two processes that lock the same records do so in the same order.
+	slices.SortFunc(batch, func(a, b *saving) int { return cmp.Compare(a.id, b.id) })
+	var verdicts []error
 	err = again(ctx, patience, func() (err error) {
-		refused, err = s.saveBatch(ctx, into, batch)
+		verdicts, err = s.saveBatch(ctx, into, batch)
 		return err
 	}, s.dialect.lost)
-	if errors.Is(err, errNothingKept) {
-		return nil, errNothingKept
+	if errors.Is(err, errNothingKept) || errors.Is(err, errLocked) {
+		return nil, err
 	}
-	return refused, s.wrap(ctx, op, err)
+	return verdicts, s.wrap(ctx, op, err)
 }
 
-func (s *Store) saveBatch(ctx context.Context, into writes, batch []*saving) ([]bool, error) {
+func (s *Store) saveBatch(ctx context.Context, into writes, batch []*saving) ([]error, error) {
 	tx, err := s.db.BeginTx(ctx, s.txOptions())
 	if err != nil {
 		return nil, err
@@ -43,30 +52,39 @@ func (s *Store) saveBatch(ctx context.Context, into writes, batch []*saving) ([]
 			_ = tx.Rollback()
 		}
 	}()
-	refused := make([]bool, len(batch))
+	b := &batchTx{Store: s, tx: onTx{s.prepared, tx}, into: into, batch: batch, verdicts: make([]error, len(batch))}
 	if s.dialect == SQLite {
-		err = s.eachRow(ctx, tx, into, batch, refused)
+		err = b.eachRow(ctx)
 	} else {
-		err = s.manyRows(ctx, tx, into, batch, refused)
+		err = b.allRows(ctx)
 	}
 	panicked = false
 	switch {
 	case err == nil:
-		return refused, tx.Commit()
+		return b.verdicts, tx.Commit()
 	case s.dialect.codeOf(err) != "" && !s.dialect.lost(err):
 		return nil, errors.Join(errNothingKept, err)
 	}
 	return nil, err
 }
 
+// batchTx is a batch in its transaction.
+type batchTx struct {
+	*Store
+	tx       onTx
+	into     writes
+	batch    []*saving
+	verdicts []error
+}
+
 // eachRow runs one statement a row: without a server that is the fastest.
-func (s *Store) eachRow(ctx context.Context, tx *sql.Tx, into writes, batch []*saving, refused []bool) error {
-	if _, err := tx.ExecContext(ctx, s.sql.begun); err != nil {
+func (b *batchTx) eachRow(ctx context.Context) error {
+	if _, err := b.tx.tx.ExecContext(ctx, b.sql.begun); err != nil {
 		return err
 	}
-	for i, row := range batch {
-		query, args := into.one(row.revision, row.args)
-		result, err := onTx{s.prepared, tx}.ExecContext(ctx, query, args...)
+	for i, row := range b.batch {
+		query, args := b.into.one(row.revision, row.args)
+		result, err := b.tx.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
@@ -74,79 +92,126 @@ func (s *Store) eachRow(ctx context.Context, tx *sql.Tx, into writes, batch []*s
 		if err != nil {
 			return err
 		}
-		refused[i] = n != 1
+		if n != 1 {
+			b.verdicts[i] = codegrant.ErrConflict
+		}
 	}
 	return nil
 }
 
-// manyRows runs as few statements as it can, for each costs a round trip.
-func (s *Store) manyRows(ctx context.Context, tx *sql.Tx, into writes, batch []*saving, refused []bool) error {
+// allRows runs as few statements as it can, for each costs a round trip.
+func (b *batchTx) allRows(ctx context.Context) error {
+	// A wait for a lock ends here, before anything is committed: that nothing
+	// was kept is then certain.
+	within, cancel := context.WithTimeout(ctx, tooLong)
+	defer cancel()
 	var inserts, updates []int
-	for i, row := range batch {
+	for i, row := range b.batch {
 		if row.revision == 1 {
 			inserts = append(inserts, i)
 		} else {
 			updates = append(updates, i)
 		}
 	}
-	for _, kind := range []struct {
-		text manyRows
-		rows []int
-	}{{into.inserts, inserts}, {into.updates, updates}} {
-		for rows := kind.rows; len(rows) > 0; {
-			n, query := kind.text.most(len(rows))
-			if err := s.rows(ctx, onTx{s.prepared, tx}, query, kind.text.affected, batch, rows[:n], refused); err != nil {
-				return err
-			}
-			rows = rows[n:]
+	err := b.write(within, b.into.inserts, inserts)
+	if err == nil && len(updates) > 0 && b.into.lock != nil {
+		updates, err = b.lock(within, updates)
+	}
+	if err == nil {
+		err = b.write(within, b.into.updates, updates)
+	}
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return errLocked
+	}
+	return err
+}
+
+// write runs a kind of statement for these of the rows.
+func (b *batchTx) write(ctx context.Context, kind manyRows, rows []int) error {
+	for len(rows) > 0 {
+		n, query := kind.most(len(rows))
+		if err := b.writeOnce(ctx, query, kind.affected, rows[:n]); err != nil {
+			return err
 		}
+		rows = rows[n:]
 	}
 	return nil
 }
 
-func (s *Store) rows(
-	ctx context.Context, tx onTx, query string, affected int, batch []*saving, which []int, refused []bool,
-) error {
+func (b *batchTx) writeOnce(ctx context.Context, query string, affected int, rows []int) error {
 	var args []any
-	for _, i := range which {
-		args = append(args, batch[i].args...)
+	for _, i := range rows {
+		args = append(args, b.batch[i].args...)
 	}
 	if affected == 0 {
-		return returning(ctx, tx, query, args, batch, which, refused)
+		return b.returning(ctx, query, args, rows)
 	}
-	result, err := tx.ExecContext(ctx, query, args...)
-	if s.dialect.classify(err) == duplicate {
-		return errNothingKept
-	}
+	result, err := b.tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	n, err := result.RowsAffected()
-	if err == nil && n != int64(affected*len(which)) {
+	if err == nil && n != int64(affected*len(rows)) {
 		return errNothingKept // MySQL does not say which
 	}
 	return err
 }
 
 // returning runs a statement that returns the ids of the rows it wrote.
-func returning(
-	ctx context.Context, tx onTx, query string, args []any, batch []*saving, which []int, refused []bool,
-) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
+func (b *batchTx) returning(ctx context.Context, query string, args []any, rows []int) error {
+	written := make(map[string]bool, len(rows))
+	var id []byte
+	err := b.each(ctx, query, args, func() { written[string(id)] = true }, &id)
+	for _, i := range rows {
+		if !written[b.batch[i].id] {
+			b.verdicts[i] = codegrant.ErrConflict
+		}
+	}
+	return err
+}
+
+// lock locks what is to be replaced and nobody else has locked, and returns
+// those of the rows whose revision is the one to replace. MySQL's statement
+// that replaces many could not say which it has refused, and would wait for a
+// lock, keeping its own, also after the caller is gone.
+func (b *batchTx) lock(ctx context.Context, rows []int) (replaced []int, err error) {
+	args := make([]any, len(rows))
+	for n, i := range rows {
+		args[n] = b.key(b.batch[i].id)
+	}
+	revisions := make(map[string]int64, len(rows))
+	var id []byte
+	var revision int64
+	err = b.each(ctx, b.into.lock(len(rows)), args, func() { revisions[string(id)] = revision }, &id, &revision)
+	switch b.dialect.codeOf(err) {
+	case "1064", "1235": // a server without SKIP LOCKED, as MariaDB before 10.6; or that knows it and does not do it
+		return nil, errLocked
+	}
+	for _, i := range rows {
+		switch found := revisions[b.batch[i].id]; found {
+		case b.batch[i].revision - 1:
+			replaced = append(replaced, i)
+		case 0: // or absent
+			b.verdicts[i] = errLocked
+		default:
+			b.verdicts[i] = codegrant.ErrConflict
+		}
+	}
+	return replaced, err
+}
+
+// each calls f for each row of a query, once dest has its values.
+func (b *batchTx) each(ctx context.Context, query string, args []any, f func(), dest ...any) error {
+	rows, err := b.tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err has told already
-	written := make(map[string]bool, len(which))
 	for rows.Next() {
-		var id []byte
-		if err := rows.Scan(&id); err != nil {
+		if err := rows.Scan(dest...); err != nil {
 			return err
 		}
-		written[string(id)] = true
-	}
-	for _, i := range which {
-		refused[i] = !written[batch[i].id]
+		f()
 	}
 	return rows.Err()
 }
@@ -179,7 +244,9 @@ func (m manyRows) most(n int) (int, string) {
 
 // groupWrites returns the statements of a batch. types are those of
 // PostgreSQL, for the fields and the id.
-func groupWrites(d Dialect, adapt func(string) string, table, fields, types string) (inserts, updates manyRows) {
+func groupWrites(
+	d Dialect, adapt func(string) string, table, fields, types string,
+) (inserts, updates manyRows, lock func(n int) string) {
 	columns := fields + ", id"
 	values := func(n int, row string) string { return strings.TrimSuffix(strings.Repeat(row+", ", n), ", ") }
 	marks := "(" + strings.TrimSuffix(strings.Repeat("?, ", strings.Count(columns, ",")+1), ", ") + ")"
@@ -219,8 +286,11 @@ func groupWrites(d Dialect, adapt func(string) string, table, fields, types stri
 		})
 		inserts = newManyRows(1, func(n int) string { return adapt(into + values(n, marks)) })
 		updates = newManyRows(2, func(n int) string { return adapt(into + values(n, marks) + replace) })
+		lock = func(n int) string {
+			return adapt("SELECT id, revision FROM " + table + " WHERE id IN (" + values(n, "?") + ") FOR UPDATE SKIP LOCKED")
+		}
 	}
-	return inserts, updates
+	return inserts, updates, lock
 }
 
 // one is the statement that saves one record, with its arguments: insert for

@@ -21,7 +21,8 @@ import (
 type crowd struct {
 	store   *sqlstore.Store
 	db      *sql.DB
-	release chan struct{} // lets the first save go on
+	blocked chan struct{} // closed when the first save is under way
+	release chan struct{} // lets it go on
 	mu      sync.Mutex
 	ran     []string                 // the first word of each statement since then
 	refuse  func(query string) error // may fail them
@@ -29,7 +30,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T, dsn string) *crowd {
 	t.Helper()
-	c := &crowd{release: make(chan struct{})}
+	c := &crowd{blocked: make(chan struct{}), release: make(chan struct{})}
 	blocked := false
 	c.db, _ = openFaulty(t, dsn, func(query string) error {
 		c.mu.Lock()
@@ -41,6 +42,7 @@ func newCrowd(t *testing.T, dsn string) *crowd {
 		refuse := c.refuse
 		c.mu.Unlock()
 		if first {
+			close(c.blocked)
 			<-c.release
 			return nil
 		}

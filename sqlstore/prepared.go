@@ -13,13 +13,14 @@ import (
 // PostgreSQL has none: its drivers keep statements themselves, or must not,
 // behind a pooler, and the connection string says which.
 type prepared struct {
-	db     *sql.DB
-	mu     sync.RWMutex
-	byText map[string]*sql.Stmt // nil for PostgreSQL
+	db      *sql.DB
+	dialect Dialect
+	mu      sync.RWMutex
+	byText  map[string]*sql.Stmt // nil for PostgreSQL
 }
 
 func newPrepared(db *sql.DB, d Dialect) *prepared {
-	p := &prepared{db: db}
+	p := &prepared{db: db, dialect: d}
 	if d != PostgreSQL {
 		p.byText = make(map[string]*sql.Stmt)
 	}
@@ -48,13 +49,23 @@ func (p *prepared) get(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if first := p.byText[query]; first != nil {
+	first := p.byText[query]
+	if first == nil {
+		p.byText[query] = stmt
+	}
+	p.mu.Unlock()
+	if first != nil {
 		_ = stmt.Close() // somebody was faster
 		return first, nil
 	}
-	p.byText[query] = stmt
 	return stmt, nil
+}
+
+// full reports whether MySQL has max_prepared_stmt_count statements and has
+// refused one more: it was not run. With interpolateParams it can be run as it
+// is.
+func (p *prepared) full(err error) bool {
+	return err != nil && p.dialect == MySQL && p.dialect.codeOf(err) == "1461"
 }
 
 // forTx prepares what a transaction runs, before it begins. A failure is not
@@ -75,24 +86,30 @@ type onPool struct{ *prepared }
 
 func (p onPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	stmt, err := p.get(ctx, query)
-	switch {
-	case err != nil:
-		return nil, err
-	case stmt == nil:
-		return p.db.ExecContext(ctx, query, args...)
+	if err == nil && stmt != nil {
+		var result sql.Result
+		if result, err = stmt.ExecContext(ctx, args...); !p.full(err) {
+			return result, err
+		}
 	}
-	return stmt.ExecContext(ctx, args...)
+	if err != nil && !p.full(err) {
+		return nil, err
+	}
+	return p.db.ExecContext(ctx, query, args...)
 }
 
 func (p onPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmt, err := p.get(ctx, query)
-	switch {
-	case err != nil:
-		return nil, err
-	case stmt == nil:
-		return p.db.QueryContext(ctx, query, args...)
+	if err == nil && stmt != nil {
+		var rows *sql.Rows
+		if rows, err = stmt.QueryContext(ctx, args...); !p.full(err) {
+			return rows, err
+		}
 	}
-	return stmt.QueryContext(ctx, args...)
+	if err != nil && !p.full(err) {
+		return nil, err
+	}
+	return p.db.QueryContext(ctx, query, args...)
 }
 
 // onTx runs statements in a transaction.
@@ -103,14 +120,18 @@ type onTx struct {
 
 func (t onTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if stmt := t.known(query); stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+		if result, err := t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); !t.full(err) {
+			return result, err
+		}
 	}
 	return t.tx.ExecContext(ctx, query, args...)
 }
 
 func (t onTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if stmt := t.known(query); stmt != nil {
-		return t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+		if rows, err := t.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...); !t.full(err) {
+			return rows, err
+		}
 	}
 	return t.tx.QueryContext(ctx, query, args...)
 }

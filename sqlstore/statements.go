@@ -99,6 +99,9 @@ type statements struct {
 type writes struct {
 	insert, update   string
 	inserts, updates manyRows // the same for several rows; none on SQLite
+	// lock locks, of n ids, those that nobody else has locked, and returns them
+	// with their revisions. Nil where updates say which rows they wrote.
+	lock func(n int) string
 }
 
 func newStatements(d Dialect, prefix string) statements {
@@ -119,9 +122,9 @@ func newStatements(d Dialect, prefix string) statements {
 		return text
 	}
 	into := func(table, fields, types string) writes {
-		inserts, updates := groupWrites(d, adapt, table, fields, types)
+		inserts, updates, lock := groupWrites(d, adapt, table, fields, types)
 		return writes{
-			inserts: inserts, updates: updates,
+			inserts: inserts, updates: updates, lock: lock,
 			insert: adapt("INSERT INTO " + table + " (" + fields + ", id) VALUES (" +
 				strings.Repeat("?, ", strings.Count(fields, ",")+1) + "?)" + onConflict("id")),
 			update: adapt("UPDATE " + table + " SET " + strings.ReplaceAll(fields, ",", " = ?,") + " = ? " +

@@ -36,6 +36,7 @@ type transaction struct {
 	mu       sync.Mutex
 	doomed   error // why it may not commit, whatever fn returns
 	released bool  // the guard was looked at; see setGuard
+	panicked bool  // the driver, in a statement
 }
 
 // whole makes sure, before the first save, that what came before it is still
@@ -69,13 +70,38 @@ func (t *transaction) run(ctx context.Context, op string, f func(querier) error)
 	if err := t.doom(nil); err != nil {
 		return err
 	}
-	err := f(onTx{t.store.prepared, t.tx})
+	err := t.call(f)
 	lost := t.store.dialect.lost(err)
 	err = t.store.wrap(ctx, op, err)
 	if lost {
 		return t.doom(err)
 	}
 	return err
+}
+
+func (t *transaction) call(f func(querier) error) error {
+	panicked := true
+	defer func() {
+		if panicked {
+			t.mu.Lock()
+			t.panicked = true
+			t.mu.Unlock()
+		}
+	}()
+	err := f(onTx{t.store.prepared, t.tx})
+	panicked = false
+	return err
+}
+
+// rollback does nothing after a commit. After a driver's panic database/sql
+// would wait for the statement for ever: the connection is lost.
+func (t *transaction) rollback() {
+	t.mu.Lock()
+	panicked := t.panicked
+	t.mu.Unlock()
+	if !panicked {
+		_ = t.tx.Rollback()
+	}
 }
 
 // doom keeps the first error that it is given and returns it.
@@ -122,11 +148,11 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx codegr
 	if err != nil {
 		return s.wrap(ctx, "begin", err)
 	}
+	t := &transaction{store: s, tx: tx}
 	// After a commit this does nothing. Before one it undoes everything: fn
 	// failed, panicked or ended its goroutine.
-	defer func() { _ = tx.Rollback() }()
+	defer t.rollback()
 
-	t := &transaction{store: s, tx: tx}
 	if err := fn(context.WithValue(ctx, txKey{}, t), inTx{s, t}); err != nil {
 		return err
 	}

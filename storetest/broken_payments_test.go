@@ -77,10 +77,12 @@ func brokenPaymentStores() []brokenPayments {
 			"the same payment saved again conflicts",
 			"a stale revision of a payment conflicts and changes nothing",
 			"one of 32 concurrent inserts of a payment wins and is what is stored",
+			"payments saved at the same time are judged one by one",
 		}, store: accepting(func(old, p codegrant.Payment) bool { return p.Revision == 1 || old.Revision == p.Revision-1 })},
 		{name: "any newer revision is taken", breaks: []string{
 			"an absent payment is inserted by revision 1 only",
 			"a skipped revision of a payment conflicts and changes nothing",
+			"payments saved at the same time are judged one by one",
 		}, store: accepting(func(old, p codegrant.Payment) bool { return p.Revision > old.Revision })},
 		{name: "revisions are kept in a byte", breaks: []string{"revisions of a payment count on beyond 255"},
 			store: accepting(func(old, p codegrant.Payment) bool { return byte(old.Revision) == byte(p.Revision-1) })},

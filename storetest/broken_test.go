@@ -77,12 +77,14 @@ func brokenTokenStores() []brokenStore[codegrant.TokenStore] {
 			"the same record saved again conflicts",
 			"a stale revision conflicts and changes nothing",
 			"one of 32 concurrent inserts wins and is what is stored",
+			"saves at the same time are judged one by one",
 		}, store: flawed(func(m *memory) {
 			m.accept = func(old, t codegrant.Token) bool { return t.Revision == 1 || old.Revision == t.Revision-1 }
 		})},
 		{name: "any newer revision is taken", breaks: []string{
 			"an absent record is inserted by revision 1 only",
 			"a skipped revision conflicts and changes nothing",
+			"saves at the same time are judged one by one",
 		}, store: flawed(func(m *memory) {
 			m.accept = func(old, t codegrant.Token) bool { return t.Revision > old.Revision }
 		})},

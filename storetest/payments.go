@@ -20,7 +20,7 @@ func paymentGroups() []group {
 }
 
 func paymentStoreCases() []testCase {
-	return slices.Concat(paymentFieldCases(), paymentTimeCases(), paymentSaveCases(), paymentConcurrencyCases(),
+	return slices.Concat(paymentFieldCases(), paymentTimeCases(), paymentSaveCases(), paymentConcurrencyCases(), paymentTogetherCases(),
 		unsettledPaymentCases(), paymentCopyCases(), paymentContextCases())
 }
 

@@ -43,12 +43,14 @@ func TestReceiverKilledOnMariaDB(t *testing.T) {
 }
 
 func TestDatabaseKilledPostgreSQL(t *testing.T) {
-	r := killDatabase(t, "PostgreSQL killed", startPostgreSQL(t), size(t, 8_000/min(slowdown, 4)))
+	server := startPostgreSQL(t)
+	r := killDatabase(t, "PostgreSQL killed", server, server.target, size(t, 8_000/min(slowdown, 4)))
 	require.NoError(t, r.flawless())
 }
 
 func TestDatabaseKilledMariaDB(t *testing.T) {
-	r := killDatabase(t, "MariaDB killed", startMariaDB(t), size(t, 8_000/min(slowdown, 4)))
+	server := startMariaDB(t)
+	r := killDatabase(t, "MariaDB killed", server, server.target, size(t, 8_000/min(slowdown, 4)))
 	require.NoError(t, r.flawless())
 }
 
@@ -93,11 +95,11 @@ func killReceiver(t *testing.T, name string, at target, n int) *result {
 }
 
 // killDatabase leaves the receiver alone and kills the server below it.
-func killDatabase(t *testing.T, name string, server *databaseServer, n int) *result {
+func killDatabase(t *testing.T, name string, server *databaseServer, at target, n int) *result {
 	t.Helper()
 	l := newLoad(t, n)
-	l.prepare(t, server.target)
-	r := newReceiver(t, server.target)
+	l.prepare(t, at)
+	r := newReceiver(t, at)
 	kills := 0
 	res := l.run(t, name, r, 0, func(ctx context.Context) error {
 		for {

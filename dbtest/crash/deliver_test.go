@@ -4,6 +4,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,16 @@ import (
 	"time"
 )
 
-// connections is how many deliveries are under way at a time.
+// connections is how many deliveries are under way at a time, unless the target
+// says otherwise.
 const connections = 16
 
 // gateway delivers a load as the payment gateway does: each copy again until
 // it is answered with 200.
 type gateway struct {
-	load *load
-	http *http.Client
+	load     *load
+	http     *http.Client
+	inFlight int
 
 	attempts atomic.Int64    // also the number of the last one
 	refused  atomic.Int64    // answers other than 200
@@ -37,14 +40,16 @@ type gateway struct {
 
 // newGateway delivers to whatever address the receiver has at the moment.
 func newGateway(l *load, r *receiver) *gateway {
-	return &gateway{load: l, tries: make([]atomic.Uint32, len(l.events)), http: r.client()}
+	return &gateway{load: l, tries: make([]atomic.Uint32, len(l.events)), http: r.client(), inFlight: r.target.inFlight()}
 }
+
+func (at target) inFlight() int { return cmp.Or(at.InFlight, connections) }
 
 func (r *receiver) client() *http.Client {
 	return &http.Client{
 		Timeout: 20 * time.Second,
 		Transport: &http.Transport{
-			MaxIdleConnsPerHost: connections,
+			MaxIdleConnsPerHost: r.target.inFlight(),
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				address := r.address.Load()
 				for ; address == nil; address = r.address.Load() {
@@ -68,7 +73,7 @@ func (g *gateway) deliverAll(ctx context.Context) error {
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range connections {
+	for range g.inFlight {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(g.load.order)) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				if err := g.deliver(ctx, g.load.order[i]); err != nil {

@@ -109,6 +109,10 @@ func (l *load) prepare(t *testing.T, at target) {
 	require.NoError(t, s.plain.Migrate(t.Context()))
 	_, err := s.db.ExecContext(t.Context(), createRows)
 	require.NoError(t, err)
+	if at.keyed() {
+		_, err := s.db.ExecContext(t.Context(), keyRows)
+		require.NoError(t, err)
+	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	const batch = 1000
 	for from := 0; from < l.users; from += batch {

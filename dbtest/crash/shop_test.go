@@ -47,6 +47,8 @@ type target struct {
 	Driver, DSN string
 	Receiver    string // a key of receivers
 	LogAll      bool   // also what is no failure
+	InFlight    int    // deliveries under way at a time; 0 means connections
+	Tally       string // a file to note commits in; see tally
 }
 
 // shop is a merchant's server with its database.
@@ -66,7 +68,7 @@ type sealedStore interface {
 }
 
 func newShop(at target, log *slog.Logger) (*shop, error) {
-	db, err := sql.Open(at.Driver, at.DSN)
+	db, err := at.openTallied()
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +101,7 @@ func newShopOn(at target, db *sql.DB, log *slog.Logger) (*shop, error) {
 // open is the test's own look at the database.
 func (at target) open(t *testing.T) *shop {
 	t.Helper()
+	at.Tally = ""
 	s, err := newShop(at, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.db.Close() })
@@ -144,17 +147,17 @@ func right(s *shop) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	kit, err := codegrant.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return kit.Notify(), nil
+	return notify(cfg)
 }
 
 // receivers are what a target may name.
 var receivers = map[string]func(*shop) (http.Handler, error){
 	"":              right,
 	"answers first": answersFirst, "unguarded": unguarded, "outside": outside, "last wins": lastWins,
+
+	hooksAfter: hooksAfterSave, hookless: noHook,
+	"answers before the commit": answersBeforeTheCommit, "answers first, no hook": answersFirstWithoutHook,
+	"hook in the background": hookInBackground, "notes the hook before it": notesTheHookBeforeIt,
 }
 
 // serve is the whole life of a receiver. It prints its address once it serves.
