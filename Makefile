@@ -48,7 +48,7 @@ test-browser: ## drive the example shop in headless Chromium
 	go -C browsertest test -count=1 -v ./...
 
 test-db: ## run the stores on database servers, the crash harness, a short soak
-	go -C dbtest test -race -count=1 -v $$(go -C dbtest list ./... | grep -v /crash$$)
+	go -C dbtest test -race -count=1 -timeout 20m -v $$(go -C dbtest list ./... | grep -v /crash$$)
 	go -C dbtest test -count=1 -v ./crash
 
 test-newest: ## run the tests on the newest release of Go

@@ -111,8 +111,9 @@ var (
 	_ codegrant.PaymentStore = inTx{}
 )
 
-// New returns a store on db. It does not touch the database. The error is a
-// [*codegrant.ConfigError].
+// New returns a store on db. It does not touch the database. Make one for the
+// life of db: on SQLite and MySQL its prepared statements end with db. The error
+// is a [*codegrant.ConfigError].
 func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 	var problems []string
 	if db == nil {
