@@ -80,6 +80,9 @@ type ChargeParams struct {
 // not fit the record, such as another amount under the same attempt, matches
 // [ErrConflict].
 //
+// An order that is paid stays paid, whatever amount is asked for now: the
+// receipt has the amount that was paid, and the log says [EventAmountDiffers].
+//
 // Cancelling ctx in the middle makes the outcome unknown: a handler that must
 // know it passes context.WithoutCancel of its request's context.
 func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
@@ -112,10 +115,13 @@ func (k *Kit) charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 			err = k.unsentCharge(p, request, err)
 		}
 		if receipt.Outcome != "" || err != nil {
+			k.noteAmount(ctx, op, receipt, p)
 			return receipt, err
 		}
 	}
-	return k.pay(ctx, t.ID, request)
+	receipt, err := k.pay(ctx, t.ID, request)
+	k.noteAmount(ctx, op, receipt, p)
+	return receipt, err
 }
 
 // chargeable returns the token to charge. Another user's is refused here,

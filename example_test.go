@@ -40,7 +40,7 @@ func exampleKit(gateway *gatewaytest.Gateway, hook func(context.Context, codegra
 func ExampleNew() {
 	mux := http.NewServeMux()
 	client, err := codegrant.NewClient(codegrant.ClientConfig{
-		Account:   codegrant.Account{ID: os.Getenv("PINGPONG_ACC_ID"), Salts: codegrant.Salts(os.Getenv("PINGPONG_SALT"))},
+		Account:   codegrant.Account{ID: os.Getenv("CODEGRANT_ACCOUNT"), Salts: codegrant.Salts(strings.Split(os.Getenv("CODEGRANT_SALTS"), ",")...)},
 		Endpoints: codegrant.Sandbox(),
 	})
 	if err != nil {

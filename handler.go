@@ -2,6 +2,7 @@ package codegrant
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -186,7 +187,8 @@ func New(cfg Config) (*Kit, error) {
 	k.mux.Handle("/status", k.Status())
 	k.mux.Handle("/status/{id}", k.Status())
 	k.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		_ = k.refuse(w, r, "route", &Error{Op: "route", Code: ErrNotFound})
+		_ = k.refuse(w, r, "route", &Error{Op: "route", Code: ErrNotFound, Err: fmt.Errorf(
+			"no endpoint at %q; under %s the kit is mounted with http.StripPrefix", clip(r.URL.Path, 64), k.cfg.BaseURL)})
 	})
 	return k, nil
 }

@@ -34,7 +34,8 @@ const (
 	// [Config.Payments]: refund, status.
 	EventRefund Code = "refund"
 	// EventAmountDiffers: a payment succeeded over another amount than was asked
-	// for. Warn: payment.
+	// for. Warn: payment; or order, asked and paid, where a charge was answered
+	// with a payment that was made before.
 	EventAmountDiffers Code = "amount_differs"
 	// EventPaidTwice: the gateway says that two attempts of one order succeeded.
 	// Somebody must pay one back. Error: payment, request.
@@ -179,6 +180,21 @@ func (k *Kit) noteHook(ctx context.Context, op, hook string, took time.Duration,
 func (k *Kit) noteNotification(ctx context.Context, level slog.Level, code Code, n Notification) {
 	k.tell(ctx, level, Event{Code: code, Op: "notify", Kind: n.Kind}, func() []slog.Attr {
 		return []slog.Attr{slog.String("kind", string(n.Kind)), slog.String("type", clip(n.Type, 64))}
+	})
+}
+
+// noteAmount tells of a charge that was answered with a payment over another
+// amount: most often an order number that was used before.
+func (k *Kit) noteAmount(ctx context.Context, op string, r Receipt, p ChargeParams) {
+	if r.Outcome != Succeeded || r.Amount == p.Amount {
+		return
+	}
+	e := Event{Code: EventAmountDiffers, Op: op, Wallet: p.Wallet, To: string(r.Outcome), Currency: r.Amount.Currency}
+	k.tell(ctx, slog.LevelWarn, e, func() []slog.Attr {
+		return []slog.Attr{
+			slog.String("order", clip(r.OrderID, 64)),
+			slog.String("asked", p.Amount.String()), slog.String("paid", r.Amount.String()),
+		}
 	})
 }
 

@@ -86,7 +86,9 @@ func (k *Kit) chargeKnown(ctx context.Context, op string, known Payment, p Charg
 	case known.UserID != "" && known.UserID != p.UserID:
 		return Receipt{}, true, &Error{Op: op, Code: ErrNotOwner}
 	case known.Outcome == Succeeded, known.Last.Status == PaymentClosed:
-		return known.receipt(), true, nil // PingPong v4, paystatus: both are final
+		receipt := known.receipt() // PingPong v4, paystatus: both are final
+		k.noteAmount(ctx, op, receipt, p)
+		return receipt, true, nil
 	case p.Attempt < known.Attempt:
 		return conflict("a later attempt of this order was made")
 	case p.Attempt == known.Attempt && known.Amount != p.Amount:

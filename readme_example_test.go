@@ -4,9 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
 	"github.com/codegrant/codegrant/gatewaytest"
@@ -29,7 +33,7 @@ func (orderBook) SetState(context.Context, string, codegrant.PaymentStatus) erro
 
 func readmeMount(mux *http.ServeMux) error {
 	client, err := codegrant.NewClient(codegrant.ClientConfig{
-		Account:   codegrant.Account{ID: os.Getenv("PINGPONG_ACC_ID"), Salts: codegrant.Salts(os.Getenv("PINGPONG_SALT"))},
+		Account:   codegrant.Account{ID: os.Getenv("CODEGRANT_ACCOUNT"), Salts: codegrant.Salts(strings.Split(os.Getenv("CODEGRANT_SALTS"), ",")...)},
 		Endpoints: codegrant.Sandbox(),
 	})
 	if err != nil {
@@ -79,15 +83,47 @@ func readmeCharge(r *http.Request, kit *codegrant.Kit) (codegrant.Receipt, error
 	return receipt, err
 }
 
-func readmeTest(t *testing.T, newShop func(*codegrant.Client) http.Handler, signUp codegrant.Token) {
-	gateway := gatewaytest.New(gatewaytest.Config{})
-	t.Cleanup(gateway.Close)
-	shop := newShop(gateway.Client())      // your own constructor
-	gateway.DeliverTo(shop)                // notifications go to your handler, in memory
-	err := gateway.Approve(signUp.AuthURL) // the user agrees; the token has arrived when this returns
-	if err != nil {
-		t.Fatal(err)
+// TestReadmesTestOfAMerchant is what README says a merchant's test is.
+func TestReadmesTestOfAMerchant(t *testing.T) {
+	t.Parallel()
+	newKit := func(client *codegrant.Client) *codegrant.Kit {
+		kit, err := codegrant.New(codegrant.Config{
+			Client: client, Store: memstore.New(), BaseURL: "https://shop.example/wallet",
+			User: func(*http.Request) (string, error) { return "ann", nil },
+		})
+		require.NoError(t, err)
+		return kit
 	}
+	outcome, charges, err := readmeTest(t.Context(), t, newKit, codegrant.ChargeParams{
+		UserID: "ann", OrderID: "order-1", Amount: codegrant.Amount{Minor: 9900, Currency: "PHP"},
+		ShopperIP: "203.0.113.7", Email: "ann@example.com",
+	})
+	require.NoError(t, err)
+	require.Equal(t, codegrant.Succeeded, outcome)
+	require.Equal(t, 1, charges)
+}
+
+func readmeTest(
+	ctx context.Context, t *testing.T, newKit func(*codegrant.Client) *codegrant.Kit, charge codegrant.ChargeParams,
+) (codegrant.Outcome, int, error) {
+	gateway := gatewaytest.New(gatewaytest.Config{}) // NewServer for a browser: its wallet pages then have an address
+	t.Cleanup(gateway.Close)
+	kit := newKit(gateway.Client())                     // your constructor, with the simulator's *codegrant.Client
+	gateway.DeliverTo(http.StripPrefix("/wallet", kit)) // or your whole server: notifications go there, in memory
+	signUp, err := kit.StartSignUp(ctx, codegrant.SignUpParams{UserID: "ann", Wallet: codegrant.GCash})
+	if err != nil {
+		return "", 0, err
+	}
+	err = gateway.Approve(signUp.AuthURL) // the user agrees, and the notification is delivered
+	if err != nil {
+		return "", 0, err
+	}
+	receipt, err := kit.Charge(ctx, charge)
+	if err != nil {
+		return "", 0, err
+	}
+	fmt.Println(receipt.Outcome, len(gateway.Ledger().Charges)) // succeeded 1
+	return receipt.Outcome, len(gateway.Ledger().Charges), nil
 }
 
 func readmeStore(ctx context.Context, db *sql.DB) (codegrant.TokenStore, error) {
@@ -110,22 +146,4 @@ func readmeStore(ctx context.Context, db *sql.DB) (codegrant.TokenStore, error) 
 	return store, nil
 }
 
-type merchantBook struct{}
-
-func (merchantBook) Kit(context.Context, string) (*codegrant.Kit, error) {
-	return nil, codegrant.ErrNotFound
-}
-
-func readmeAccounts(mux *http.ServeMux, merchants merchantBook, store codegrant.TokenStore) error {
-	accounts, err := codegrant.NewAccounts(codegrant.AccountsConfig{
-		Find:  merchants.Kit, // your look-up of an account's Kit; or Kits: []*codegrant.Kit{…} for a fixed set
-		Store: store,         // the one that all the Kits share
-	})
-	if err != nil {
-		return err
-	}
-	mux.Handle("/wallet/", http.StripPrefix("/wallet", accounts)) // each Kit's BaseURL is https://shop.example/wallet/ACCOUNT
-	return nil
-}
-
-var _ = []any{readmeMount, readmeHooks, readmeReconcile, readmeCharge, readmeAccounts, readmeTest, readmeStore}
+var _ = []any{readmeMount, readmeHooks, readmeReconcile, readmeCharge, readmeStore}

@@ -2,9 +2,11 @@
 package main
 
 import (
+	"cmp"
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/codegrant/codegrant"
@@ -12,9 +14,11 @@ import (
 )
 
 func main() {
-	kit, err := newKit(os.Getenv("CODEGRANT_ACCOUNT"), os.Getenv("CODEGRANT_SALT"), os.Getenv("CODEGRANT_URL"), codegrant.Sandbox())
+	gateway := codegrant.Sandbox()
+	gateway.Host = cmp.Or(os.Getenv("CODEGRANT_GATEWAY"), gateway.Host) // that of "codegrant simulate", to try it offline
+	kit, err := newKit(os.Getenv("CODEGRANT_ACCOUNT"), os.Getenv("CODEGRANT_SALTS"), os.Getenv("CODEGRANT_BASE_URL"), gateway)
 	if err != nil {
-		log.Fatalf("%v\nSet CODEGRANT_ACCOUNT (accId), CODEGRANT_SALT and CODEGRANT_URL (public, such as https://shop.example/wallet).", err)
+		log.Fatalf("%v\nSet CODEGRANT_ACCOUNT (accId), CODEGRANT_SALTS and CODEGRANT_BASE_URL (public, such as https://shop.example/wallet).", err)
 	}
 	mux := http.NewServeMux() // yours
 	mux.Handle("/wallet/", http.StripPrefix("/wallet", kit))
@@ -22,9 +26,9 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-func newKit(accountID, salt, publicURL string, gateway codegrant.Endpoints) (*codegrant.Kit, error) {
+func newKit(accountID, salts, publicURL string, gateway codegrant.Endpoints) (*codegrant.Kit, error) {
 	client, err := codegrant.NewClient(codegrant.ClientConfig{
-		Account:   codegrant.Account{ID: accountID, Salts: codegrant.Salts(salt)},
+		Account:   codegrant.Account{ID: accountID, Salts: codegrant.Salts(strings.Split(salts, ",")...)},
 		Endpoints: gateway,
 	})
 	if err != nil {

@@ -47,9 +47,9 @@ func TestRunServesUntilItIsStopped(t *testing.T) {
 func TestRunRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"-addr 0.0.0.0:0":           "use 127.0.0.1",
-		"-addr :0":                  "use 127.0.0.1",
-		"-gateway-addr example:0":   "use 127.0.0.1",
+		"-addr 0.0.0.0:0": "use 127.0.0.1",
+		"-addr :0":        "use 127.0.0.1",
+		"-addr 127.0.0.1:0 -gateway-addr example:0": "use 127.0.0.1",
 		"-addr 8080":                "is not host:port",
 		"-port 8080":                "see -help",
 		"-addr 127.0.0.1:123456789": "-addr: listen tcp",

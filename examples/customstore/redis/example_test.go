@@ -4,6 +4,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,7 +28,7 @@ func ExampleStore() {
 		log.Fatal(err)
 	}
 	client, err := codegrant.NewClient(codegrant.ClientConfig{
-		Account:   codegrant.Account{ID: os.Getenv("CODEGRANT_ACCOUNT"), Salts: codegrant.Salts(os.Getenv("CODEGRANT_SALT"))},
+		Account:   codegrant.Account{ID: os.Getenv("CODEGRANT_ACCOUNT"), Salts: codegrant.Salts(strings.Split(os.Getenv("CODEGRANT_SALTS"), ",")...)},
 		Endpoints: codegrant.Sandbox(),
 	})
 	if err != nil {
