@@ -18,7 +18,7 @@ func TestDocsFirstChargeRuns(t *testing.T) {
 	require.Len(t, programs, 1)
 	file := filepath.Join(t.TempDir(), "main.go")
 	require.NoError(t, os.WriteFile(file, []byte(programs[0]), 0o600))
-	command := exec.CommandContext(t.Context(), "go", "run", file) //nolint:gosec // the page's program
+	command := exec.CommandContext(t.Context(), "go", "run", file)
 	command.Stderr = t.Output()
 	out, err := command.Output()
 	require.NoError(t, err)
