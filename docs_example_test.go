@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/console"
 	"github.com/codegrant/codegrant/gatewaytest"
 	"github.com/codegrant/codegrant/memstore"
 	"github.com/codegrant/codegrant/seal"
@@ -90,13 +92,21 @@ func docsShutdown(server *http.Server, kit *codegrant.Kit, db *sql.DB) error {
 	defer stop()
 	var sweeping sync.WaitGroup
 	sweeping.Go(func() { _ = kit.Run(ctx) })
-	go func() { _ = server.ListenAndServe() }()
+	failed := make(chan error, 1)
+	go func() {
+		defer close(failed)
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			slog.Error("the server stopped", "error", err) // the port is in use, for example
+			failed <- err
+			stop() // and do not wait for a signal
+		}
+	}()
 	<-ctx.Done()
 	closing, cancel := context.WithTimeout(context.Background(), 45*time.Second)
 	defer cancel()
 	err := server.Shutdown(closing)
 	sweeping.Wait() // finishes the records that it has begun
-	return errors.Join(err, db.Close())
+	return errors.Join(<-failed, err, db.Close())
 }
 
 func docsApply(ctx context.Context, kit *codegrant.Kit, body []byte, id string) int {
@@ -169,6 +179,28 @@ func docsSaltUsage(kit *codegrant.Kit) {
 	}
 }
 
+func docsSalts() codegrant.Account {
+	account := codegrant.Account{
+		ID:    os.Getenv("CODEGRANT_ACCOUNT"),
+		Salts: codegrant.Salts(strings.Split(os.Getenv("CODEGRANT_SALTS"), ",")...),
+	}
+	return account
+}
+
+func docsConsole(mux *http.ServeMux, kit *codegrant.Kit, store codegrant.TokenStore, payments codegrant.PaymentStore,
+	staffName func(*http.Request) (string, error),
+) error {
+	ops, err := console.New(console.Config{
+		Kit: kit, Store: store, Payments: payments, Sweep: kit.Reconcile,
+		Authorize: staffName, // the login of your staff: a name, or "" for nobody
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/ops/wallets/", http.StripPrefix("/ops/wallets", ops))
+	return nil
+}
+
 func docsReseal(ctx context.Context, store codegrant.TokenStore) error {
 	progress, err := seal.Reseal(ctx, store, seal.ResealOptions{Pause: 100 * time.Millisecond})
 	fmt.Println(progress.Resealed, "resealed,", progress.Failed, "failed")
@@ -214,5 +246,6 @@ func docsVectors(file vectorFile) error {
 
 var _ = []any{
 	docsMount, docsMountApart, (*sessions).userID, docsHooks, docsCrossOrigin, docsShutdown, docsApply, docsTest,
-	docsTxStore, docsRunSuite, docsSeal, docsSaltUsage, docsReseal,
+	docsTxStore, docsRunSuite, docsSeal, docsSaltUsage, docsReseal, docsSalts,
+	docsConsole,
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,7 @@ type clusterConfig struct {
 	Log     io.Writer          // of nginx and the instances; may be called concurrently
 	Gateway gatewaytest.Config // of the simulator
 	Sweep   time.Duration      // see the instance's -sweep; zero means the kit's default
+	Level   slog.Level         // of the instances' log; zero means Info
 }
 
 // cluster is everything that runs. Its methods are for one goroutine, but for
@@ -117,7 +119,7 @@ func (c *cluster) start(each *instanceProcess) error {
 		return err
 	}
 	each.process, err = startProcess(each.name, c.config.Log, c.environment, program, instanceCommand,
-		"-listen", each.address, "-url", c.url, "-gateway", c.gateway.URL, "-sweep", c.config.Sweep.String(), "-leash")
+		"-listen", each.address, "-url", c.url, "-gateway", c.gateway.URL, "-sweep", c.config.Sweep.String(), "-log-level", c.config.Level.String(), "-leash")
 	return err
 }
 

@@ -35,6 +35,8 @@ func runInstance(ctx context.Context, args []string) (err error) {
 	sweep := flags.Duration("sweep", 0, "pause between two sweeps; 0 is the kit's default")
 	linger := flags.Duration("linger", 0, "how long to go on serving once /readyz says no, for balancers that ask it: "+
 		"a little more than they take to notice. 0 is for those that have been told before, as nginx has")
+	level := slog.LevelInfo
+	flags.TextVar(&level, "log-level", slog.LevelInfo, "`level` from which on the log is written: DEBUG, INFO, WARN or ERROR")
 	leash := flags.Bool("leash", false, "stop when standard input ends, and so with the process that started this one")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -47,7 +49,7 @@ func runInstance(ctx context.Context, args []string) (err error) {
 			stop()
 		}()
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("instance", *listen)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("instance", *listen)
 
 	db, err := openDatabase(ctx, os.Getenv("SHOP_DSN"))
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -45,6 +46,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		"PostgreSQL `server`; the database of the example is made there, and removed at the end")
 	port := flags.Int("port", 8080, "of nginx, on 127.0.0.1; the instances have the next three")
 	restart := flags.Bool("restart", false, "let buyers in, restart one instance after the other under them, print what was lost, end")
+	level := slog.LevelInfo
+	flags.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the instances' log; with -restart WARN unless it is set")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(stdout)
 		flags.Usage()
@@ -53,12 +56,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		return fmt.Errorf("%w; see -help", err)
 	}
 
+	if *restart && !isSet(flags, "log-level") {
+		level = slog.LevelWarn // so that the tally can be read
+	}
+
 	ownDSN, drop, err := createDatabase(ctx, *dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
-	c, err := startCluster(ctx, clusterConfig{DSN: ownDSN, Port: *port, Log: os.Stderr})
+	c, err := startCluster(ctx, clusterConfig{DSN: ownDSN, Port: *port, Log: os.Stderr, Level: level})
 	if err != nil {
 		return err
 	}
@@ -68,6 +75,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	}
 	announce(stdout, c)
 	return serveUntil(ctx, c, stdin, stdout)
+}
+
+func isSet(flags *flag.FlagSet, name string) bool {
+	set := false
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 func announce(w io.Writer, c *cluster) {

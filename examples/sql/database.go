@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
-	_ "modernc.org/sqlite"             // the driver sqlite, without cgo
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver sqlite, without cgo
 
 	"github.com/codegrant/codegrant"
 	"github.com/codegrant/codegrant/seal"
@@ -28,6 +30,7 @@ var schema string
 type database struct {
 	*sql.DB
 	dialect sqlstore.Dialect
+	name    string // of the database on its server
 }
 
 // openDatabase opens the database that dsn names or, if dsn is empty, the
@@ -43,7 +46,7 @@ func openDatabase(ctx context.Context, dsn, file string) (*database, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("the database does not answer: %w", err), db.Close())
+		return nil, errors.Join(db.notOpened(err), db.Close())
 	}
 	for statement := range strings.SplitSeq(strings.TrimSpace(schema), ";\n\n") {
 		if _, err := db.ExecContext(ctx, db.adapt(statement)); err != nil {
@@ -69,10 +72,13 @@ func connect(dsn, file string) (*database, error) {
 			"_txlock": {"immediate"},
 		}.Encode()}
 		db, err := sql.Open("sqlite", source.String())
-		return &database{db, sqlstore.SQLite}, err
+		return &database{db, sqlstore.SQLite, path}, err
 	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
-		db, err := sql.Open("pgx", dsn)
-		return &database{db, sqlstore.PostgreSQL}, err
+		config, err := pgx.ParseConfig(dsn)
+		if err != nil {
+			return nil, errors.New("-dsn is no connection string of PostgreSQL") // the driver's words may repeat it
+		}
+		return &database{stdlib.OpenDB(*config), sqlstore.PostgreSQL, config.Database}, nil
 	case strings.Contains(dsn, "@tcp("), strings.Contains(dsn, "@unix("):
 		config, err := mysql.ParseDSN(dsn)
 		if err != nil {
@@ -83,9 +89,25 @@ func connect(dsn, file string) (*database, error) {
 		if err != nil {
 			return nil, fmt.Errorf("-dsn: %w", err)
 		}
-		return &database{sql.OpenDB(connector), sqlstore.MySQL}, nil
+		return &database{sql.OpenDB(connector), sqlstore.MySQL, config.DBName}, nil
 	}
 	return nil, errors.New("-dsn is neither postgres://user@host/db nor user:pass@tcp(host)/db") // it may hold a password
+}
+
+// notOpened says why the database cannot be used. A server that answered that it
+// has no such database is told from one that does not answer, by its own code:
+// PostgreSQL, appendix A, and MariaDB, error 1049.
+func (d *database) notOpened(err error) error {
+	var postgres *pgconn.PgError
+	var maria *mysql.MySQLError
+	switch {
+	case errors.As(err, &postgres) && postgres.Code == "3D000",
+		errors.As(err, &maria) && maria.Number == 1049:
+		return fmt.Errorf("database %q does not exist: create it first", d.name)
+	case errors.As(err, &postgres), errors.As(err, &maria):
+		return fmt.Errorf("the database refuses: %w", err)
+	}
+	return fmt.Errorf("the database does not answer: %w", err)
 }
 
 // stores returns the stores for the kit, in tables of their own: that of the

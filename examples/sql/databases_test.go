@@ -127,3 +127,20 @@ func dumpTable(t *testing.T, db *database, name string) string {
 func bookSession() cornershop.Session {
 	return cornershop.Session{ID: "SECRETID", UserID: "u", Name: "n", FormKey: "f", Ends: time.Now().Add(time.Hour)}
 }
+
+// A server that answers is not said to be silent.
+func TestAMissingDatabaseIsSaidToBeMissing(t *testing.T) {
+	t.Parallel()
+	postgres, err := url.Parse(newPostgreSQL(t))
+	require.NoError(t, err)
+	postgres.Path = "/no_such_shop"
+	maria, err := mysql.ParseDSN(newMariaDB(t))
+	require.NoError(t, err)
+	maria.DBName = "no_such_shop"
+	for _, dsn := range []string{postgres.String(), maria.FormatDSN()} {
+		_, err := openDatabase(t.Context(), dsn, "")
+		require.EqualError(t, err, `database "no_such_shop" does not exist: create it first`)
+	}
+	_, err = openDatabase(t.Context(), "root@tcp(127.0.0.1:1)/shop", "")
+	require.ErrorContains(t, err, "the database does not answer")
+}

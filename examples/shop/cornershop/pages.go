@@ -45,6 +45,7 @@ type page struct {
 
 	Notice    string
 	Name      string // who is signed in
+	UserID    string // what the kit, the wallet and the staff know them by
 	WalletApp string // the simulated wallet; a real shop cannot link to it
 }
 
@@ -64,7 +65,7 @@ func notices(name string) string {
 func (s *Shop) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	p.Notice = notices(r.URL.Query().Get("m"))
 	if user := s.visitor(r); user.ID != "" {
-		p.Name = user.Name
+		p.Name, p.UserID = user.Name, user.UserID
 		p.WalletApp = s.gatewayURL + "/wallet?user=" + user.UserID
 	}
 	var out bytes.Buffer

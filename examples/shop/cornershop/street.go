@@ -71,7 +71,7 @@ func (s *Street) Announce(w io.Writer) {
   Shop           %s
   Your wallets   %s/wallet   (simulated: what the wallet apps show you)
   Ledger         %s/ledger   (simulated: what the gateway did)
-  Operations     %s/   (what the merchant's staff see; sign in to the shop first)
+  Operations     %s/   (what the merchant's staff see; sign in to the shop first, any name signs in)
 
 Press Ctrl+C to stop.
 `, s.ShopURL, s.GatewayURL, s.GatewayURL, s.ShopURL+operations)
