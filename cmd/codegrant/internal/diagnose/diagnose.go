@@ -64,7 +64,8 @@ type Report struct {
 	Received string   `json:"received"` // first 8 characters of the sign
 	Computed []string `json:"computed"` // by each salt
 	SaltSize []int    `json:"salt_lengths"`
-	Tried    int      `json:"tried"` // digests computed
+	Tried    int      `json:"tried"`               // digests computed
+	NotTried []string `json:"not_tried,omitempty"` // for its size, where nothing was proven
 	Diff     *Diff    `json:"difference,omitempty"`
 }
 
@@ -77,8 +78,26 @@ type diagnosis struct {
 	readings []reading
 	tries    int
 	hashed   int
+	text     []byte   // of the digest that is being computed
+	sum      []byte   // that digest
 	several  bool     // go on after a proof
 	found    []*proof // the first one is the answer, others explain the same
+	bounds
+}
+
+// bounds is what the search did not try because the message is too large.
+type bounds struct{ notTried []string }
+
+func (b *bounds) skip(format string, args ...any) {
+	b.also(bounds{[]string{fmt.Sprintf(format, args...)}})
+}
+
+func (b *bounds) also(other bounds) {
+	for _, note := range other.notTried {
+		if !slices.Contains(b.notTried, note) {
+			b.notTried = append(b.notTried, note)
+		}
+	}
 }
 
 // Explain judges body by the library and, if it refuses, finds out why. It
@@ -105,7 +124,9 @@ func Explain(body []byte, o Options) Report {
 		report.Salt = proof.salt
 	}
 	report.Causes = d.causes(string(body), proof, err)
-	report.Tried = d.tries
+	if report.Tried = d.tries; proof == nil {
+		report.NotTried = d.notTried
+	}
 	if o.Good != nil {
 		d.compare(&report, body, proof)
 	}
@@ -163,11 +184,19 @@ func (d *diagnosis) causes(body string, p *proof, err error) []Cause {
 		}
 	}
 	if p == nil && len(d.readings) > 0 {
-		all = append(all, d.made("wrong_salt", Likely, fmt.Sprintf(
-			"%d digests were computed: every salt in every known spelling, place and digest, over every known way to change "+
-				"the message, alone and combined. None fits. A wrong salt and an unknown change look the same from here.", d.tries)))
+		all = append(all, d.made("wrong_salt", Likely, d.searched()))
 	}
 	return all
+}
+
+// searched says what was computed in vain, and no more than that.
+func (d *diagnosis) searched() string {
+	text := fmt.Sprintf("%d digests were computed and none fits: the salts that were given, in known spellings, places and "+
+		"digests, over known ways to change the message. ", d.tries)
+	if len(d.notTried) > 0 {
+		text += "Not tried: " + strings.Join(d.notTried, "; ") + ". "
+	}
+	return text + "A wrong salt and a change that was not tried look the same from here."
 }
 
 func (d *diagnosis) made(id string, certainty Certainty, evidence string) Cause {
