@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
-	"github.com/codegrant/codegrant/cmd/codegrant/internal/diagnose"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 const replayAbout = `
@@ -57,11 +56,7 @@ func replay(ctx context.Context, env environment, args []string) error {
 	code := flags.String("code", "", "replace the top-level code")
 	var changes settings
 	flags.Var(&changes, "set", "replace a text member of bizContent: `name=value`; may be repeated")
-	args, err := flags.parse(args)
-	if err != nil {
-		return err
-	}
-	name, err := one(args, "FILE")
+	name, err := flags.parseFile(args)
 	if err != nil {
 		return err
 	}
@@ -79,9 +74,7 @@ func replay(ctx context.Context, env environment, args []string) error {
 		if err != nil {
 			return err
 		}
-		for _, salt := range account.Salts {
-			r.salts = append(r.salts, salt.Reveal())
-		}
+		r.salts = revealed(account.Salts)
 		if err := r.resign(env, account, *content, *code, changes); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -109,18 +102,13 @@ func destination(to, id string, yes bool) (string, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return "", fmt.Errorf("%w: -to must be an absolute http or https URL", errUsage)
 	}
-	if !loopback(u.Hostname()) && !yes {
+	if !isLocal(u.Hostname()) && !yes {
 		return "", fmt.Errorf("%w: %s is not this machine, and the message holds a payment token: -yes allows it", errUsage, u.Hostname())
 	}
 	if id != "" {
 		u = u.JoinPath(url.PathEscape(id))
 	}
 	return u.String(), nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // resign replaces the body by one that the account signed.
@@ -172,12 +160,12 @@ func changeContent(content string, changes settings) (string, error) {
 			members = append(members, member{name: change.name})
 			at = len(members) - 1
 		}
-		members[at].raw = quoted(string(change.raw))
+		members[at].raw = compactJSON(string(change.raw))
 	}
 	var out bytes.Buffer
 	for i, m := range members {
 		out.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
-		out.Write(quoted(m.name))
+		out.Write(compactJSON(m.name))
 		out.WriteByte(':')
 		out.Write(m.raw)
 	}
@@ -187,11 +175,8 @@ func changeContent(content string, changes settings) (string, error) {
 
 // send posts the body and prints what came back, in the order of sending.
 func (r *replaying) send(ctx context.Context, env environment) error {
-	client := &http.Client{
-		Timeout:       r.timeout,
-		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	client := plainClient(http.DefaultTransport.(*http.Transport).Clone())
+	client.Timeout = r.timeout
 	defer client.CloseIdleConnections()
 	results := make([]result, r.times)
 	var sending sync.WaitGroup
@@ -253,10 +238,10 @@ func (r *replaying) post(ctx context.Context, client *http.Client) result {
 	took := time.Since(start)
 	line := response.Status
 	if location := response.Header.Get("Location"); location != "" {
-		line += ", not followed: " + diagnose.Mask(location, r.salts)
+		line += ", not followed: " + mask.Text(location, r.salts)
 	}
 	// Mask first: a cut token would not be found.
-	shown := diagnose.Mask(string(answer), r.salts)
+	shown := mask.Text(string(answer), r.salts)
 	if len(shown) > shownAnswer {
 		shown = strings.ToValidUTF8(shown[:shownAnswer], "") + "…"
 	}

@@ -213,5 +213,5 @@ func (d *diagnosis) place(fields []field, text string, signedText []byte, at int
 		}
 	}
 	return fmt.Sprintf("at byte %d of %s: received %s, signed %s", max(0, at-start), member,
-		ticks(d.masker.around(text, at)), ticks(d.masker.around(string(signedText), at)))
+		ticks(d.masker.Around(text, at)), ticks(d.masker.Around(string(signedText), at)))
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // Options is what is known about a message.
@@ -71,7 +72,7 @@ type Report struct {
 
 type diagnosis struct {
 	Options
-	masker   masker
+	masker   mask.Masker
 	rules    []textRule
 	salts    []saltVariant
 	places   []placement
@@ -107,7 +108,7 @@ func Explain(body []byte, o Options) Report {
 		o.Tries = defaultTries
 	}
 	d := &diagnosis{Options: o, rules: textRules(), places: placements()}
-	d.masker = masker{salts: append(slices.Clone(o.Salts), o.OtherSalts...)}
+	d.masker = mask.Masker{Salts: append(slices.Clone(o.Salts), o.OtherSalts...)}
 	d.salts = d.saltVariants()
 	n, err := codegrant.ParseNotification(body, d.account())
 	report := Report{Library: "ok", Salt: -1}
@@ -156,10 +157,10 @@ func (d *diagnosis) describe(report *Report, body string) {
 		}
 	}
 	for _, f := range signed(fields, false) {
-		text := d.masker.mask(f.name + "=" + f.value)
-		report.Members = append(report.Members, Member{shown(f.name), len(f.value), strings.TrimPrefix(text, printable(f.name)+"=")})
+		text := d.masker.Text(f.name + "=" + f.value)
+		report.Members = append(report.Members, Member{shown(f.name), len(f.value), strings.TrimPrefix(text, mask.Printable(f.name)+"=")})
 	}
-	report.Received = printable(valueOf(fields, "sign"))
+	report.Received = mask.Printable(valueOf(fields, "sign"))
 	report.Received = report.Received[:min(8, len(report.Received))]
 }
 
@@ -224,7 +225,7 @@ func (d *diagnosis) evidence(p *proof, s step) string {
 	return strings.Join(append(parts, with), "; ") + "."
 }
 
-func (d *diagnosis) masked(s string) string { return d.masker.mask(s) }
+func (d *diagnosis) masked(s string) string { return d.masker.Text(s) }
 
 // refused explains a right signature that the library does not accept.
 func (d *diagnosis) refused(p *proof, err error) Cause {
