@@ -89,7 +89,7 @@ func TestUsage(t *testing.T) {
 			for _, flag := range []string{"account", "client", "digest", "salt-file"} {
 				_, text, found := strings.Cut(c.out.String(), "  -"+flag+" ")
 				require.True(t, found, "%s has no -%s", word, flag)
-				text, _, _ = strings.Cut(text, "\n  -")
+				text, _, _ = strings.Cut(strings.TrimSpace(text), "\n  -")
 				shared[flag] = or(shared[flag], text)
 				require.Equal(t, shared[flag], text, word)
 			}

@@ -59,7 +59,7 @@ func (d *doctor) checkAccount(context.Context) {
 func (d *doctor) checkSalts(context.Context) {
 	salts := revealed(d.account.Salts)
 	if len(salts) == 0 {
-		d.fail("salts", "Set CODEGRANT_SALTS, or -salt-file, to the salt of the portal, several with commas between them", "no salt is set")
+		d.fail("salts", "Set CODEGRANT_SALTS, or -salt-file, to the salt of the portal, several with commas between them", "the salt is not set")
 		return
 	}
 	_, err := codegrant.NewClient(codegrant.ClientConfig{Account: d.account, Endpoints: codegrant.Endpoints{Host: d.host}})

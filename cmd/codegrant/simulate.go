@@ -61,7 +61,7 @@ func simulate(ctx context.Context, env environment, args []string) error {
 	flags.BoolVar(&c.ProcessingFirst, "processing-first", false, "answer payments PROCESSING")
 	flags.DurationVar(&c.SettleAfter, "settle-after", 0, "complete such payments after this time; 0 never")
 	flags.BoolVar(&c.FailFirst, "fail-first", false, "decline the first attempt for every order")
-	flags.Func("fault", "a fault and how probable it is, `name=0.1`; may be repeated: "+strings.Join(slices.Sorted(maps.Keys(faults())), ", "),
+	flags.Func("fault", "a fault and how probable it is, `name=0.1`; may be repeated. The names:"+faultNames(),
 		func(text string) error { return addFault(c.Rates, text) })
 	if err := flags.parseNone(args); err != nil {
 		return err
@@ -140,6 +140,15 @@ func faults() map[string]gatewaytest.FaultKind {
 		"notify-drop": gatewaytest.DropAttempt, "notify-lose": gatewaytest.DropAll, "notify-duplicate": gatewaytest.Duplicate,
 		"notify-delay": gatewaytest.Delay, "notify-tamper": gatewaytest.TamperNotification, "notify-unsigned": gatewaytest.UnsignedNotification,
 	}
+}
+
+// faultNames lists them in lines of six.
+func faultNames() string {
+	var lines strings.Builder
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(faults())), 6) {
+		lines.WriteString("\n" + strings.Join(names, ", "))
+	}
+	return lines.String()
 }
 
 func addFault(rates map[gatewaytest.FaultKind]float64, text string) error {
