@@ -180,7 +180,8 @@ func (d *diagnosis) causes(body string, p *proof, err error) []Cause {
 		}
 	}
 	for _, c := range d.observed(body, err) {
-		if !slices.ContainsFunc(all, func(known Cause) bool { return known.ID == c.ID }) && !(p != nil && c.Certainty == Likely) {
+		known := slices.ContainsFunc(all, func(known Cause) bool { return known.ID == c.ID })
+		if !known && (p == nil || c.Certainty != Likely) {
 			all = append(all, c)
 		}
 	}
