@@ -147,9 +147,6 @@ func destination(to, id string, yes bool) (string, error) {
 // resigned is the notification as the account signs it.
 func (r *replaying) resigned(env environment, account codegrant.Account, n delivery) ([]byte, error) {
 	fromProbe := n.title != ""
-	if _, err := codegrant.ParseNotification(n.body, account); err != nil && !fromProbe {
-		fmt.Fprintf(env.stderr, "note: as recorded it would be refused (%s); it is signed anew\n", strings.TrimPrefix(err.Error(), "codegrant: "))
-	}
 	message, err := readEnvelope(n.body)
 	if err != nil {
 		return nil, err
@@ -175,7 +172,11 @@ func (r *replaying) resigned(env environment, account codegrant.Account, n deliv
 		return nil, fmt.Errorf("masked in the recording, so to be given: -set %s=VALUE", strings.Join(masked, "=VALUE -set "))
 	}
 	message.set("code", or(r.code, message.values["code"]))
-	return message.signed(account)
+	body, err := message.signed(account)
+	if _, was := codegrant.ParseNotification(n.body, account); err == nil && was != nil && !fromProbe {
+		fmt.Fprintf(env.stderr, "note: as recorded it would be refused (%s); it is signed anew\n", strings.TrimPrefix(was.Error(), "codegrant: "))
+	}
+	return body, err
 }
 
 // send posts the body and prints what came back, in the order of sending.

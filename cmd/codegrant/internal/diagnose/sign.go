@@ -2,7 +2,7 @@ package diagnose
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // G501: one of the two digests of the protocol
+	"crypto/md5"  //nolint:gosec // G501: one of the two digests of the protocol
 	"crypto/sha1" //nolint:gosec // G505: what a signer may have taken by mistake
 	"crypto/sha256"
 	"crypto/sha512"
