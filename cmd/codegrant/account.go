@@ -28,27 +28,32 @@ func (a *accountFlags) register(flags *flagSet) {
 	flags.StringVar(&a.saltFile, "salt-file", "", "read the salts, one a line, from this `file`; default $CODEGRANT_SALTS")
 }
 
-// account returns what flags and environment say. The salts are as given,
-// blanks and all: the library refuses those with blanks around them, and
-// explain names them.
-func (a *accountFlags) account(env environment) (codegrant.Account, error) {
+// read returns what flags and environment say. The salts are as given, blanks
+// and all: the library refuses those with blanks around them, and explain and
+// doctor name them.
+func (a *accountFlags) read(env environment) (codegrant.Account, error) {
 	salts, err := saltValues(a.saltFile, env.getenv("CODEGRANT_SALTS"))
-	if err != nil {
-		return codegrant.Account{}, err
-	}
 	account := codegrant.Account{
 		ID:       or(a.id, env.getenv("CODEGRANT_ACCOUNT")),
 		ClientID: or(a.client, env.getenv("CODEGRANT_CLIENT")),
 		Digest:   codegrant.Digest(or(or(a.digest, env.getenv("CODEGRANT_DIGEST")), string(codegrant.SHA256))),
 		Salts:    codegrant.Salts(salts...),
 	}
-	if account.ClientID == "" && len(account.ID) > 3 {
-		account.ClientID = account.ID[:len(account.ID)-3]
+	if account.ClientID == "" {
+		account.ClientID = account.ID[:max(0, len(account.ID)-3)]
 	}
+	return account, err
+}
+
+// account is read for commands that need an account and a salt.
+func (a *accountFlags) account(env environment) (codegrant.Account, error) {
+	account, err := a.read(env)
 	switch {
+	case err != nil:
+		return account, err
 	case account.ID == "":
 		return account, fmt.Errorf("%w: no account: set CODEGRANT_ACCOUNT or -account", errUsage)
-	case len(salts) == 0:
+	case len(account.Salts) == 0:
 		return account, fmt.Errorf("%w: no salt: set CODEGRANT_SALTS or -salt-file", errUsage)
 	case account.Digest != codegrant.SHA256 && account.Digest != codegrant.MD5:
 		return account, fmt.Errorf("%w: the digest is SHA256 or MD5", errUsage)
@@ -56,16 +61,22 @@ func (a *accountFlags) account(env environment) (codegrant.Account, error) {
 	return account, nil
 }
 
+// revealed returns the salts' characters, for masking and explaining.
+func revealed(salts []codegrant.Secret) []string {
+	texts := make([]string, len(salts))
+	for i, s := range salts {
+		texts[i] = s.Reveal()
+	}
+	return texts
+}
+
 // saltValues reads salts from a file, one a line, or else from a list with
 // commas. Only the ends of lines are taken off, and lines that are empty.
 func saltValues(file, list string) ([]string, error) {
 	if file == "" {
-		if list == "" {
-			return nil, nil
-		}
-		return strings.Split(list, ","), nil
+		return splitList(list), nil
 	}
-	content, err := os.ReadFile(file)
+	content, err := os.ReadFile(file) //nolint:gosec // G304: the file that was asked for
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +87,15 @@ func saltValues(file, list string) ([]string, error) {
 		}
 	}
 	return salts, nil
+}
+
+// splitList splits a list with commas. Blanks around the items stay: in a salt
+// they are a mistake that must be seen.
+func splitList(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
 func or(value, fallback string) string {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/codegrant/codegrant"
 )
 
 // maxMessage caps what is read as a message, in bytes. The library's own cap on
@@ -56,23 +58,49 @@ func (f *flagSet) parse(args []string) ([]string, error) {
 	}
 }
 
-// one returns the only argument.
-func one(args []string, what string) (string, error) {
-	if len(args) != 1 {
-		return "", fmt.Errorf("%w: one %s is wanted, %d given", errUsage, what, len(args))
+// parseFile is parse for a command whose one argument is FILE.
+func (f *flagSet) parseFile(args []string) (string, error) {
+	args, err := f.parse(args)
+	if err == nil && len(args) != 1 {
+		err = fmt.Errorf("%w: one FILE is wanted, %d given", errUsage, len(args))
+	}
+	if err != nil {
+		return "", err
 	}
 	return args[0], nil
+}
+
+// parseNone is parse for a command that takes no arguments.
+func (f *flagSet) parseNone(args []string) error {
+	args, err := f.parse(args)
+	if err == nil && len(args) > 0 {
+		err = fmt.Errorf("%w: no arguments are taken, only flags", errUsage)
+	}
+	return err
+}
+
+// parseMessage is parseFile for a command that works on a message of an
+// account, which it reads.
+func (f *flagSet) parseMessage(args []string, who *accountFlags) (name string, account codegrant.Account, body []byte, err error) {
+	if name, err = f.parseFile(args); err != nil {
+		return name, account, nil, err
+	}
+	if account, err = who.account(f.env); err != nil {
+		return name, account, nil, err
+	}
+	body, err = readMessage(f.env, name)
+	return name, account, body, err
 }
 
 // readMessage reads a file, or standard input for "-".
 func readMessage(env environment, name string) ([]byte, error) {
 	in := env.stdin
 	if name != "-" {
-		file, err := os.Open(name)
+		file, err := os.Open(name) //nolint:gosec // G304: the file that was asked for
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // it was only read
 		in = file
 	}
 	body, err := io.ReadAll(io.LimitReader(in, maxMessage+1))

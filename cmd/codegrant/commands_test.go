@@ -70,17 +70,36 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	c := configured()
 	require.Zero(t, c.run(t))
-	for _, word := range []string{"explain", "verify", "sign", "replay", "simulate"} {
-		require.Contains(t, c.out.String(), word)
+	for _, command := range commands() {
+		require.Contains(t, c.out.String(), "  "+command.name)
 	}
 	require.Equal(t, 2, c.run(t, "nonsense"))
-	for _, word := range []string{"explain", "verify", "sign", "replay", "simulate"} {
+	shared := make(map[string]string)
+	for _, command := range commands() {
+		word := command.name
 		require.Zero(t, c.run(t, word, "-h"), word)
-		require.Contains(t, c.out.String(), "codegrant "+word)
-		require.Equal(t, 2, c.run(t, word, "-nonsense"))
-		if word != "simulate" {
-			require.Equal(t, 2, c.run(t, word), word)
+		require.Empty(t, c.err.String(), word)
+		require.True(t, strings.HasPrefix(c.out.String(), "codegrant "+word+" "), c.out.String())
+		for line := range strings.Lines(c.out.String()) {
+			require.LessOrEqual(t, len(line), 140, "%s: %s", word, line)
 		}
+		// What the simulator takes is an account of its own.
+		if word != "simulate" {
+			require.Contains(t, c.out.String(), strings.TrimSpace(accountHelp), word)
+			for _, flag := range []string{"account", "client", "digest", "salt-file"} {
+				_, text, found := strings.Cut(c.out.String(), "  -"+flag+" ")
+				require.True(t, found, "%s has no -%s", word, flag)
+				text, _, _ = strings.Cut(strings.TrimSpace(text), "\n  -")
+				shared[flag] = or(shared[flag], text)
+				require.Equal(t, shared[flag], text, word)
+			}
+		}
+		require.Equal(t, 2, c.run(t, word, "-nonsense"))
+		require.Contains(t, c.err.String(), "not defined")
+		require.Equal(t, 2, c.run(t, word, "-salt", testAccount), "there is no flag for salts")
+	}
+	for _, word := range []string{"explain", "verify", "sign", "replay"} {
+		require.Equal(t, 2, c.run(t, word), word)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,11 +10,13 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // doctorOptions are the command line.
 type doctorOptions struct {
 	target
+	who                           accountFlags
 	baseURL, notifyURL, returnURL string
 	tablePrefix                   string
 	sample                        int
@@ -42,19 +43,18 @@ type doctorResult struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-func doctorCommand() command {
-	return command{"doctor", "check a configuration, its database and its URLs", runDoctor}
-}
+const doctorAbout = `
+codegrant doctor [flags]
 
-const doctorHelp = `Checks what is set, and writes nothing. From the environment come
-CODEGRANT_ACCOUNT, CODEGRANT_CLIENT, CODEGRANT_DIGEST, CODEGRANT_SALTS (separated
-by commas), CODEGRANT_KEYS (the keyring), and DATABASE_URL: postgres://…,
-mysql://… or user:password@tcp(host)/db for MySQL and MariaDB, or the file of an
-SQLite database.`
+Checks what is set, and writes nothing. CODEGRANT_KEYS is the keyring, DATABASE_URL
+the database: postgres://…, mysql://… or user:password@tcp(host)/db for MySQL and
+MariaDB, or the file of an SQLite database. Exit status 1 when anything FAILs.
+` + accountHelp
 
-func doctorFlags(env environment, o *doctorOptions) *flag.FlagSet {
-	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
-	o.addFlags(flags)
+func doctorFlags(env environment, o *doctorOptions) *flagSet {
+	flags := newFlags(env, "doctor", doctorAbout)
+	o.who.register(flags)
+	o.register(flags)
 	flags.StringVar(&o.baseURL, "base-url", env.getenv("CODEGRANT_BASE_URL"), "Config.BaseURL; default from CODEGRANT_BASE_URL")
 	flags.StringVar(&o.notifyURL, "notify-url", env.getenv("CODEGRANT_NOTIFY_URL"), "Config.NotifyURL; default from CODEGRANT_NOTIFY_URL, else as the kit's")
 	flags.StringVar(&o.returnURL, "return-url", env.getenv("CODEGRANT_RETURN_URL"), "Config.ReturnURL; default from CODEGRANT_RETURN_URL, else as the kit's")
@@ -67,7 +67,7 @@ func doctorFlags(env environment, o *doctorOptions) *flag.FlagSet {
 
 func runDoctor(ctx context.Context, env environment, args []string) error {
 	var o doctorOptions
-	if err := parseFlags(env, doctorFlags(env, &o), doctorHelp, args); err != nil {
+	if err := doctorFlags(env, &o).parseNone(args); err != nil {
 		return err
 	}
 	endpoints, err := o.endpoints()
@@ -77,9 +77,11 @@ func runDoctor(ctx context.Context, env environment, args []string) error {
 	if o.timeout <= 0 || o.sample <= 0 {
 		return fmt.Errorf("%w: -timeout and -sample must be positive", errUsage)
 	}
-	d := &doctor{options: o, getenv: env.getenv, host: endpoints.Host, http: &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	account, err := o.who.read(env)
+	if err != nil {
+		return err
+	}
+	d := &doctor{options: o, getenv: env.getenv, host: endpoints.Host, account: account, http: plainClient(nil)}
 	d.examine(ctx)
 	if err := d.print(env.stdout); err != nil {
 		return err
@@ -141,7 +143,7 @@ func (d *doctor) print(w io.Writer) error {
 		if r.Remedy != "" {
 			line += ". " + r.Remedy
 		}
-		if _, err := fmt.Fprintln(w, printable(strings.Join(strings.Fields(line), " "))); err != nil {
+		if _, err := fmt.Fprintln(w, mask.Printable(strings.Join(strings.Fields(line), " "))); err != nil {
 			return err
 		}
 	}

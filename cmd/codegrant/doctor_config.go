@@ -29,46 +29,43 @@ func publicSalts() []string {
 }
 
 func (d *doctor) checkAccount(context.Context) {
-	id, client := d.getenv("CODEGRANT_ACCOUNT"), d.getenv("CODEGRANT_CLIENT")
-	d.account.ID, d.account.ClientID, d.account.Digest = id, client, digestFrom(d.getenv)
+	id, client := d.account.ID, d.account.ClientID
 	switch {
 	case id == "":
-		d.fail("account", "Set it to the accId of the portal", "CODEGRANT_ACCOUNT is not set")
+		d.fail("account", "Set CODEGRANT_ACCOUNT, or -account, to the accId of the portal", "the account is not set")
 		return
 	case strings.TrimSpace(id) != id:
-		d.fail("account", "Take them away", "CODEGRANT_ACCOUNT has blanks around it")
+		d.fail("account", "Take them away", "the account has blanks around it")
 		return
 	case !documentedID.MatchString(id):
-		d.warn("account", "Compare it with the portal", "CODEGRANT_ACCOUNT is not 22 digits, as all documented ones are")
+		d.warn("account", "Compare it with the portal", "the account is not 22 digits, as all documented ones are")
 	default:
-		d.ok("account", "CODEGRANT_ACCOUNT has the documented form")
-	}
-	derived := id[:max(0, len(id)-3)]
-	if client == "" {
-		d.account.ClientID = derived
+		d.ok("account", "the account has the documented form")
 	}
 	switch {
 	case strings.TrimSpace(client) != client:
-		d.fail("client", "Take them away", "CODEGRANT_CLIENT has blanks around it")
-	case client != "" && client != derived:
-		d.warn("client", "Unset it, unless the portal says otherwise",
-			"CODEGRANT_CLIENT is not the account without its last three digits")
+		d.fail("client", "Take them away", "the clientId has blanks around it")
+	case client != id[:max(0, len(id)-3)]:
+		d.warn("client", "Unset CODEGRANT_CLIENT, unless the portal says so",
+			"the clientId is not the account without its last three digits")
 	default:
-		d.ok("client", "clientId is the account without its last three digits")
+		d.ok("client", "the clientId is the account without its last three digits")
+	}
+	if d.account.Digest != codegrant.SHA256 && d.account.Digest != codegrant.MD5 {
+		d.fail("digest", "Unset CODEGRANT_DIGEST", "the digest is neither SHA256 nor MD5")
 	}
 }
 
 func (d *doctor) checkSalts(context.Context) {
-	salts := splitList(d.getenv("CODEGRANT_SALTS"))
+	salts := revealed(d.account.Salts)
 	if len(salts) == 0 {
-		d.fail("salts", "Set it to the salt of the portal, several with commas between them", "CODEGRANT_SALTS is not set")
+		d.fail("salts", "Set CODEGRANT_SALTS, or -salt-file, to the salt of the portal, several with commas between them", "the salt is not set")
 		return
 	}
-	d.account.Salts = codegrant.Salts(salts...)
 	_, err := codegrant.NewClient(codegrant.ClientConfig{Account: d.account, Endpoints: codegrant.Endpoints{Host: d.host}})
 	if problems := problemsOf(err, "Account.Salts"); len(problems) > 0 {
 		d.account.Salts = nil // nothing signs with them
-		d.fail("salts", "Set each as the portal shows it, with commas and no blanks between them", "%s", strings.Join(problems, "; "))
+		d.fail("salts", "Set each as the portal shows it, with no blanks between them", "%s", strings.Join(problems, "; "))
 		return
 	}
 	production := d.host != codegrant.Sandbox().Host && !isLocalURL(d.host)

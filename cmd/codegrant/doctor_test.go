@@ -153,8 +153,8 @@ func TestDoctorOnAccountsAndSalts(t *testing.T) {
 
 func TestDoctorKnowsPublishedSalts(t *testing.T) {
 	t.Parallel()
-	d := &doctor{host: codegrant.ProductionSG().Host, getenv: func(name string) string {
-		return map[string]string{"CODEGRANT_ACCOUNT": "2018092714313010016291", "CODEGRANT_SALTS": "F78BC96A55548B2319EE68E0"}[name]
+	d := &doctor{host: codegrant.ProductionSG().Host, account: codegrant.Account{
+		ID: "2018092714313010016291", ClientID: "2018092714313010016", Salts: codegrant.Salts("F78BC96A55548B2319EE68E0"), Digest: codegrant.SHA256,
 	}}
 	d.checkAccount(t.Context())
 	d.checkSalts(t.Context())
@@ -342,5 +342,5 @@ func TestDoctorPrintsLines(t *testing.T) {
 	d.warn("b", "Do it", "odd\x1b[31m\nwords")
 	d.fail("c", "Mend it", "broken")
 	require.NoError(t, d.print(&out))
-	require.Equal(t, "ok a: fine\nwarn b: odd [31m words. Do it\nFAIL c: broken. Mend it\n", out.String())
+	require.Equal(t, "ok a: fine\nwarn b: odd\\x1b[31m words. Do it\nFAIL c: broken. Mend it\n", out.String())
 }

@@ -126,9 +126,9 @@ func (e *envelope) signed(account codegrant.Account) ([]byte, error) {
 		if out.Len() > 1 {
 			out.WriteByte(',')
 		}
-		out.Write(quoted(name))
+		out.Write(compactJSON(name))
 		out.WriteByte(':')
-		out.Write(quoted(e.values[name]))
+		out.Write(compactJSON(e.values[name]))
 	}
 	out.WriteByte('}')
 	if _, err := codegrant.ParseNotification(out.Bytes(), account); err != nil {
@@ -137,11 +137,12 @@ func (e *envelope) signed(account codegrant.Account) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// quoted is s as a JSON string without the escapes of HTML.
-func quoted(s string) []byte {
+// compactJSON writes strings, numbers, booleans and maps of them, with '<', '>'
+// and '&' as they are.
+func compactJSON(v any) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(s) // a string has a JSON form
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	_ = encoder.Encode(v) // such values always encode
+	return bytes.TrimSpace(out.Bytes())
 }

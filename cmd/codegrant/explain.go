@@ -30,21 +30,12 @@ func explain(_ context.Context, env environment, args []string) error {
 	asJSON := flags.Bool("json", false, "print the report as JSON, for scripts")
 	good := flags.String("good", "", "a `file` with a message that is as it was sent: show the first difference")
 	others := flags.String("other-salt-file", "", "read other accounts' salts, one a line, from this `file`; default $CODEGRANT_OTHER_SALTS")
-	args, err := flags.parse(args)
+	_, account, body, err := flags.parseMessage(args, &who)
 	if err != nil {
 		return err
 	}
-	name, err := one(args, "FILE")
-	if err != nil {
-		return err
-	}
-	account, err := who.account(env)
-	if err != nil {
-		return err
-	}
-	options := diagnose.Options{AccountID: account.ID, ClientID: account.ClientID, Digest: string(account.Digest)}
-	for _, salt := range account.Salts {
-		options.Salts = append(options.Salts, salt.Reveal())
+	options := diagnose.Options{
+		AccountID: account.ID, ClientID: account.ClientID, Digest: string(account.Digest), Salts: revealed(account.Salts),
 	}
 	if options.OtherSalts, err = saltValues(*others, env.getenv("CODEGRANT_OTHER_SALTS")); err != nil {
 		return err
@@ -53,10 +44,6 @@ func explain(_ context.Context, env environment, args []string) error {
 		if options.Good, err = readMessage(env, *good); err != nil {
 			return err
 		}
-	}
-	body, err := readMessage(env, name)
-	if err != nil {
-		return err
 	}
 	report := diagnose.Explain(body, options)
 	if *asJSON {

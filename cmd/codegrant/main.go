@@ -35,8 +35,8 @@ func commands() []command {
 		{"sign", "sign a request, or a notification as the gateway does", sign},
 		{"replay", "deliver a recorded notification once more", replay},
 		{"simulate", "run the simulated gateway, for clients in any language", simulate},
-		probeCommand(),
-		doctorCommand(),
+		{"probe", "settle what PingPong does not document, against an endpoint", runProbe},
+		{"doctor", "check a configuration, its database and its URLs", runDoctor},
 	}
 }
 

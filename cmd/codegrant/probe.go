@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // probe is one run: what it may use, and what its steps learned so far.
@@ -21,7 +21,7 @@ type probe struct {
 	out      io.Writer
 	input    *bufio.Reader // where a person presses Enter
 	http     *http.Client
-	mask     *probeMasker
+	mask     *mask.Memory
 	record   *probeRecord
 	listener *probeListener // nil: notifications are not received here
 
@@ -147,7 +147,7 @@ func (p *probe) run(ctx context.Context) error {
 		}
 		p.conclude(s, v)
 	}
-	fmt.Fprintf(p.out, "\nThe settings to use:\n\n%s", p.mask.text(p.found.source(p.account)))
+	fmt.Fprintf(p.out, "\nThe settings to use:\n\n%s", p.mask.Text(p.found.source(p.account)))
 	if p.signUp.token != "" && p.unbound == nil {
 		fmt.Fprintf(p.out, "\nThe agreement of user %s is still live: end it in the wallet.\n", p.signUp.user)
 	}
@@ -163,19 +163,9 @@ func (p *probe) run(ctx context.Context) error {
 	return nil
 }
 
-// printable keeps the gateway's words from driving the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
 // conclude prints and records the verdict on a step.
 func (p *probe) conclude(s probeStep, v probeVerdict) {
-	v.text = printable(p.mask.text(v.text))
+	v.text = mask.Printable(p.mask.Text(v.text))
 	fmt.Fprintf(p.out, "  %s: %s\n", v.kind, v.text)
 	p.record.write(probeLine{Step: s.id, Kind: "verdict", Verdict: v.kind, Text: v.text})
 	line := s.id + ": " + v.text

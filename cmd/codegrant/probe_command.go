@@ -7,9 +7,7 @@ import (
 	"crypto/tls"
 	"encoding/base32"
 	"errors"
-	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,11 +16,13 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // probeOptions are the command line.
 type probeOptions struct {
 	target
+	who                                         accountFlags
 	user, wallet, currency, terminal, email, ip string
 
 	notifyListen, notifyURL string
@@ -34,17 +34,18 @@ type probeOptions struct {
 	timeout, wait, linger   time.Duration
 }
 
-func probeCommand() command {
-	return command{"probe", "settle what PingPong does not document, against an endpoint", runProbe}
-}
+const probeAbout = `
+codegrant probe [flags]
 
-const probeHelp = `Asks an endpoint what the documentation leaves open, and prints codegrant's
-settings for it. CODEGRANT_ACCOUNT, CODEGRANT_SALTS (separated by commas) and,
-optionally, CODEGRANT_CLIENT and CODEGRANT_DIGEST name the account.`
+Asks an endpoint what the documentation leaves open, and prints codegrant's
+settings for it. It makes a handful of sign-ups, of which you agree to one in the
+wallet, and ends that one again. Nothing is charged without -charge.
+` + accountHelp
 
-func probeFlags(o *probeOptions) *flag.FlagSet {
-	flags := flag.NewFlagSet("probe", flag.ContinueOnError)
-	o.addFlags(flags)
+func probeFlags(env environment, o *probeOptions) *flagSet {
+	flags := newFlags(env, "probe", probeAbout)
+	o.who.register(flags)
+	o.register(flags)
 	flags.StringVar(&o.user, "user", "", "merchantUserId to sign up; empty means a new one. A second sign-up of the same user may end the first")
 	flags.StringVar(&o.wallet, "wallet", "AlipayHK", "wallet to sign up in")
 	flags.StringVar(&o.currency, "currency", "", "currency of charges; empty means the wallet's usual one")
@@ -70,15 +71,18 @@ func probeFlags(o *probeOptions) *flag.FlagSet {
 
 func runProbe(ctx context.Context, env environment, args []string) (err error) {
 	var o probeOptions
-	if err := parseFlags(env, probeFlags(&o), probeHelp, args); err != nil {
+	if err := probeFlags(env, &o).parseNone(args); err != nil {
 		return err
 	}
 	endpoints, err := o.endpoints()
 	if err != nil {
 		return err
 	}
-	account, err := accountFrom(env.getenv)
+	account, err := o.who.account(env)
 	if err != nil {
+		return err
+	}
+	if _, err := codegrant.NewClient(codegrant.ClientConfig{Account: account, Endpoints: endpoints}); err != nil {
 		return err
 	}
 	if err := o.check(); err != nil {
@@ -90,7 +94,7 @@ func runProbe(ctx context.Context, env environment, args []string) (err error) {
 	}
 	p := &probe{options: o, account: account, out: env.stdout, input: input, refused: map[string]string{}}
 	p.found.endpoints = endpoints
-	p.mask = newProbeMasker(revealed(account.Salts))
+	p.mask = mask.NewMemory(revealed(account.Salts))
 	p.record = &probeRecord{mask: p.mask}
 	if o.record != "" {
 		file, err := os.OpenFile(o.record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -100,7 +104,7 @@ func runProbe(ctx context.Context, env environment, args []string) (err error) {
 		defer func() { err = errors.Join(err, file.Close()) }()
 		p.record.out = file
 	}
-	p.http = probeClient(p.record)
+	p.http = plainClient(&probeTransport{next: http.DefaultTransport, record: p.record})
 	if o.notifyListen != "" {
 		listener, local, err := listenFor(ctx, o.notifyListen, p.record)
 		if err != nil {
@@ -113,14 +117,6 @@ func runProbe(ctx context.Context, env environment, args []string) (err error) {
 		}
 	}
 	return p.run(ctx)
-}
-
-// probeClient records what it sends, and follows no redirect.
-func probeClient(record *probeRecord) *http.Client {
-	return &http.Client{
-		Transport:     &probeTransport{next: http.DefaultTransport, record: record},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 // check completes o, or says what is wrong with it.
@@ -209,11 +205,6 @@ func enterPressed(input *bufio.Reader) <-chan struct{} {
 		_, _ = input.ReadString('\n') // the end of the input counts too
 	}()
 	return pressed
-}
-
-func isLocal(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // probeID is a number that no other run uses. It has no long hexadecimal part,

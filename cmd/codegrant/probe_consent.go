@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // stepConsent sends the user to the wallet and looks at what the gateway then
@@ -52,7 +53,7 @@ func (p *probe) agree(ctx context.Context) (probeVerdict, bool) {
 		return probeVerdict{}, true
 	}
 	// The link is shown in full: without it nobody can agree.
-	fmt.Fprintf(p.out, "  Open this page, and agree in the wallet:\n\n  %s\n\n", printable(p.signUp.authURL))
+	fmt.Fprintf(p.out, "  Open this page, and agree in the wallet:\n\n  %s\n\n", mask.Printable(p.signUp.authURL))
 	if p.listener != nil {
 		return probeVerdict{}, true
 	}
@@ -170,7 +171,7 @@ func (p *probe) noticeShape(a arrival, m *probeMessage) string {
 	}
 	token := "no token"
 	if value := m.field("token") + m.text("token"); value != "" {
-		token = "token of " + shapeOf(value)
+		token = "token of " + mask.Shape(value)
 	}
 	return fmt.Sprintf("%s, %s; notifyType %q; members: %s; bizContent: %s; %s; %s after the sign-up began",
 		form, m.signed, notifyType, m.names(), listed(m.bizNames()), token, a.at.Sub(p.signUp.at).Round(time.Millisecond))

@@ -66,7 +66,7 @@ func (p *probeListener) notification(w http.ResponseWriter, r *http.Request) {
 	}
 	p.keep(arrival{at: time.Now(), kind: "notification", id: r.PathValue("id"), body: body}, probeLine{
 		Kind: "notification", Method: r.Method, URL: r.URL.Path, ContentType: r.Header.Get("Content-Type"),
-		Request: p.record.mask.body(body), Status: http.StatusOK,
+		Request: p.record.mask.Body(body), Status: http.StatusOK,
 	})
 	_, _ = io.WriteString(w, "OK") // the documented answer
 }

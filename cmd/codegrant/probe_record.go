@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // probeLine is one line of the record: an exchange with the gateway, something
@@ -31,7 +33,7 @@ type probeLine struct {
 type probeRecord struct {
 	mu   sync.Mutex
 	out  io.Writer // nil records nothing
-	mask *probeMasker
+	mask *mask.Memory
 	step string
 	err  error // the first that writing returned
 }
@@ -44,7 +46,7 @@ func (r *probeRecord) begin(step string) {
 }
 
 func (r *probeRecord) write(l probeLine) {
-	l.URL, l.Error, l.Text = r.mask.text(l.URL), r.mask.text(l.Error), r.mask.text(l.Text)
+	l.URL, l.Error, l.Text = r.mask.Text(l.URL), r.mask.Text(l.Error), r.mask.Text(l.Text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.out == nil || r.err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 const signUpPath = "/v4/paymethod/bind"
@@ -45,7 +46,7 @@ func (p *probe) stepBind(ctx context.Context) probeVerdict {
 	}
 	reference := "no token"
 	if p.signUp.reference != "" {
-		reference = "a token of " + shapeOf(p.signUp.reference)
+		reference = "a token of " + mask.Shape(p.signUp.reference)
 	}
 	text := fmt.Sprintf("%s; members: %s; bizContent: %s, with %s and an authUrl of %d characters",
 		a, a.message.names(), strings.Join(a.message.bizNames(), " "), reference, len(authURL))

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 	"github.com/codegrant/codegrant/gatewaytest"
 	"github.com/codegrant/codegrant/memstore"
 )
@@ -61,9 +62,9 @@ func runTheProbe(ctx context.Context, t *testing.T, host string, change func(*pr
 		}
 	}
 	p.found.endpoints.Host = host
-	p.mask = newProbeMasker(revealed(p.account.Salts))
+	p.mask = mask.NewMemory(revealed(p.account.Salts))
 	p.record = &probeRecord{mask: p.mask, out: &records}
-	p.http = probeClient(p.record)
+	p.http = plainClient(&probeTransport{next: http.DefaultTransport, record: p.record})
 	if o.notifyListen != "" {
 		listener, local, err := listenFor(ctx, o.notifyListen, p.record)
 		require.NoError(t, err)

@@ -25,7 +25,7 @@ func (t *probeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Body = io.NopCloser(bytes.NewReader(sent))
 	}
-	line := probeLine{Time: time.Now(), Kind: "exchange", Method: req.Method, URL: req.URL.String(), Request: t.record.mask.body(sent)}
+	line := probeLine{Time: time.Now(), Kind: "exchange", Method: req.Method, URL: req.URL.String(), Request: t.record.mask.Body(sent)}
 	defer func() {
 		line.Millis = time.Since(line.Time).Milliseconds()
 		t.record.write(line)
@@ -38,7 +38,7 @@ func (t *probeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer resp.Body.Close()
 	line.Status, line.ContentType, line.Date = resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header.Get("Date")
 	received, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeBody))
-	line.Response = t.record.mask.body(received)
+	line.Response = t.record.mask.Body(received)
 	if err != nil {
 		line.Error = err.Error()
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"time"
 
 	"github.com/codegrant/codegrant"
-	"github.com/codegrant/codegrant/cmd/codegrant/internal/diagnose"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 const replayAbout = `
@@ -26,6 +25,13 @@ input. bizContent, code and description stay as recorded unless flags say
 otherwise. --id is added to the URL's path: the record's number, which the kit
 puts behind /notify/.
 
+FILE may also be what codegrant probe -record wrote: every notification in it is
+delivered, or the one that -n picks. Such a recording holds no tokens and no
+userLoginId: a notification with masked members is delivered only with a
+-set NAME=VALUE for each (a.b for member b of a), which then replaces what is there
+and adds nothing, or with -bizcontent, which keeps a token out of the shell's
+history. What is missing is said for each.
+
 Only this machine is posted to; -yes allows others, for the message holds a
 payment token. Redirects are never followed. Exit status 0 if every answer was
 2xx and not FAIL, which is when the gateway would stop sending.
@@ -33,12 +39,13 @@ payment token. Redirects are never followed. Exit status 0 if every answer was
 
 // replaying is what the flags of replay say.
 type replaying struct {
-	to       string
-	times    int
-	parallel bool
-	timeout  time.Duration
-	body     []byte
-	salts    []string
+	to            string
+	times         int
+	parallel      bool
+	timeout       time.Duration
+	content, code string // replace the recorded ones
+	changes       settings
+	salts         []string
 }
 
 func replay(ctx context.Context, env environment, args []string) error {
@@ -48,20 +55,16 @@ func replay(ctx context.Context, env environment, args []string) error {
 	r := replaying{}
 	flags.StringVar(&r.to, "to", "", "post to this `URL`; required")
 	id := flags.String("id", "", "the `record`, added to the URL's path")
+	number := flags.Int("n", 0, "deliver only this notification of a recording of probe, counted from 1; 0 is all")
 	yes := flags.Bool("yes", false, "allow a host that is not this machine")
 	asIs := flags.Bool("as-is", false, "send the bytes as they are, without signing; needs no account")
 	flags.IntVar(&r.times, "times", 1, "send it this often")
 	flags.BoolVar(&r.parallel, "parallel", false, "send all at once")
 	flags.DurationVar(&r.timeout, "timeout", 15*time.Second, "give up on an answer after this time")
-	content := flags.String("bizcontent", "", "take bizContent from this `file`")
-	code := flags.String("code", "", "replace the top-level code")
-	var changes settings
-	flags.Var(&changes, "set", "replace a text member of bizContent: `name=value`; may be repeated")
-	args, err := flags.parse(args)
-	if err != nil {
-		return err
-	}
-	name, err := one(args, "FILE")
+	flags.StringVar(&r.content, "bizcontent", "", "take bizContent from this `file`")
+	flags.StringVar(&r.code, "code", "", "replace the top-level code")
+	flags.Var(&r.changes, "set", "replace a text member of bizContent: `name=value`; may be repeated")
+	name, err := flags.parseFile(args)
 	if err != nil {
 		return err
 	}
@@ -71,22 +74,45 @@ func replay(ctx context.Context, env environment, args []string) error {
 	if r.times < 1 || r.times > 1000 {
 		return fmt.Errorf("%w: -times is 1 to 1000", errUsage)
 	}
-	if r.body, err = readMessage(env, name); err != nil {
+	data, err := readMessage(env, name)
+	if err != nil {
 		return err
 	}
+	notifications, err := readRecorded(data, *number)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var account codegrant.Account
 	if !*asIs {
-		account, err := who.account(env)
-		if err != nil {
+		if account, err = who.account(env); err != nil {
 			return err
 		}
-		for _, salt := range account.Salts {
-			r.salts = append(r.salts, salt.Reveal())
+		r.salts = revealed(account.Salts)
+	} else if notifications[0].title != "" {
+		return fmt.Errorf("%w: -as-is makes no sense for a recording of probe: its signs are masked", errUsage)
+	}
+	failed := false
+	for _, n := range notifications {
+		if n.title != "" {
+			fmt.Fprintln(env.stdout, n.title)
 		}
-		if err := r.resign(env, account, *content, *code, changes); err != nil {
+		if !*asIs {
+			n.body, err = r.resigned(env, account, n)
+		}
+		switch {
+		case err != nil && len(notifications) == 1:
 			return fmt.Errorf("%s: %w", name, err)
+		case err != nil:
+			fmt.Fprintf(env.stdout, "   not delivered: %v\n", err)
+			failed = true
+		default:
+			failed = r.send(ctx, env, n.body) != nil || failed
 		}
 	}
-	return r.send(ctx, env)
+	if failed {
+		return errFailed
+	}
+	return nil
 }
 
 // settings are the values of a repeated flag name=value.
@@ -109,7 +135,7 @@ func destination(to, id string, yes bool) (string, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return "", fmt.Errorf("%w: -to must be an absolute http or https URL", errUsage)
 	}
-	if !loopback(u.Hostname()) && !yes {
+	if !isLocal(u.Hostname()) && !yes {
 		return "", fmt.Errorf("%w: %s is not this machine, and the message holds a payment token: -yes allows it", errUsage, u.Hostname())
 	}
 	if id != "" {
@@ -118,85 +144,50 @@ func destination(to, id string, yes bool) (string, error) {
 	return u.String(), nil
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-// resign replaces the body by one that the account signed.
-func (r *replaying) resign(env environment, account codegrant.Account, content, code string, changes settings) error {
-	if _, err := codegrant.ParseNotification(r.body, account); err != nil {
-		fmt.Fprintf(env.stderr, "note: as recorded it would be refused (%s); it is signed anew\n", strings.TrimPrefix(err.Error(), "codegrant: "))
-	}
-	message, err := readEnvelope(r.body)
+// resigned is the notification as the account signs it.
+func (r *replaying) resigned(env environment, account codegrant.Account, n delivery) ([]byte, error) {
+	fromProbe := n.title != ""
+	message, err := readEnvelope(n.body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !message.whole {
-		return errors.New("there is no bizContent to sign; -as-is sends it unsigned")
+		return nil, errors.New("there is no bizContent to sign; -as-is sends it unsigned")
 	}
-	if content != "" {
-		data, err := readMessage(env, content)
+	if r.content != "" {
+		data, err := readMessage(env, r.content)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		message.set("bizContent", string(bytes.TrimSpace(data)))
 	}
-	if len(changes) > 0 {
-		changed, err := changeContent(message.values["bizContent"], changes)
+	if len(r.changes) > 0 {
+		changed, err := changeContent(message.values["bizContent"], r.changes, !fromProbe)
 		if err != nil {
-			return fmt.Errorf("bizContent: %w", err)
+			return nil, fmt.Errorf("bizContent: %w", err)
 		}
 		message.set("bizContent", changed)
 	}
-	message.set("code", or(code, message.values["code"]))
-	r.body, err = message.signed(account)
-	return err
-}
-
-// changeContent replaces members of an object by texts and leaves the others
-// as they are written.
-func changeContent(content string, changes settings) (string, error) {
-	members, err := readObject([]byte(content))
-	if err != nil {
-		return "", err
+	if masked := maskedMembers(message.values["bizContent"]); fromProbe && len(masked) > 0 {
+		return nil, fmt.Errorf("masked in the recording, so to be given: -set %s=VALUE", strings.Join(masked, "=VALUE -set "))
 	}
-	for _, change := range changes {
-		at := -1
-		for i, m := range members {
-			if m.name == change.name {
-				at = i
-			}
-		}
-		if at < 0 {
-			members = append(members, member{name: change.name})
-			at = len(members) - 1
-		}
-		members[at].raw = quoted(string(change.raw))
+	message.set("code", or(r.code, message.values["code"]))
+	body, err := message.signed(account)
+	if _, was := codegrant.ParseNotification(n.body, account); err == nil && was != nil && !fromProbe {
+		fmt.Fprintf(env.stderr, "note: as recorded it would be refused (%s); it is signed anew\n", strings.TrimPrefix(was.Error(), "codegrant: "))
 	}
-	var out bytes.Buffer
-	for i, m := range members {
-		out.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
-		out.Write(quoted(m.name))
-		out.WriteByte(':')
-		out.Write(m.raw)
-	}
-	out.WriteByte('}')
-	return out.String(), nil
+	return body, err
 }
 
 // send posts the body and prints what came back, in the order of sending.
-func (r *replaying) send(ctx context.Context, env environment) error {
-	client := &http.Client{
-		Timeout:       r.timeout,
-		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+func (r *replaying) send(ctx context.Context, env environment, body []byte) error {
+	client := plainClient(http.DefaultTransport.(*http.Transport).Clone())
+	client.Timeout = r.timeout
 	defer client.CloseIdleConnections()
 	results := make([]result, r.times)
 	var sending sync.WaitGroup
 	for i := range results {
-		post := func() { results[i] = r.post(ctx, client) }
+		post := func() { results[i] = r.post(ctx, client, body) }
 		if r.parallel {
 			sending.Go(post)
 		} else {
@@ -237,9 +228,9 @@ func (r result) print(w io.Writer, n int) {
 // shownAnswer is how much of an answer is printed, in bytes.
 const shownAnswer = 200
 
-func (r *replaying) post(ctx context.Context, client *http.Client) result {
+func (r *replaying) post(ctx context.Context, client *http.Client, body []byte) result {
 	start := time.Now()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.to, bytes.NewReader(r.body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.to, bytes.NewReader(body))
 	if err != nil {
 		return result{line: err.Error()}
 	}
@@ -253,10 +244,10 @@ func (r *replaying) post(ctx context.Context, client *http.Client) result {
 	took := time.Since(start)
 	line := response.Status
 	if location := response.Header.Get("Location"); location != "" {
-		line += ", not followed: " + diagnose.Mask(location, r.salts)
+		line += ", not followed: " + mask.Text(location, r.salts)
 	}
 	// Mask first: a cut token would not be found.
-	shown := diagnose.Mask(string(answer), r.salts)
+	shown := mask.Text(string(answer), r.salts)
 	if len(shown) > shownAnswer {
 		shown = strings.ToValidUTF8(shown[:shownAnswer], "") + "…"
 	}

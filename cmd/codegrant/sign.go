@@ -24,19 +24,7 @@ func sign(_ context.Context, env environment, args []string) error {
 	notification := flags.Bool("notification", false, "sign as the gateway does: with code and description, without version")
 	code := flags.String("code", "", "top-level code; default 000000 with -notification")
 	description := flags.String("description", "", `top-level description; default "Transaction succeeded" for 000000`)
-	args, err := flags.parse(args)
-	if err != nil {
-		return err
-	}
-	name, err := one(args, "FILE")
-	if err != nil {
-		return err
-	}
-	account, err := who.account(env)
-	if err != nil {
-		return err
-	}
-	data, err := readMessage(env, name)
+	name, account, data, err := flags.parseMessage(args, &who)
 	if err != nil {
 		return err
 	}

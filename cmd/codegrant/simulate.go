@@ -61,14 +61,10 @@ func simulate(ctx context.Context, env environment, args []string) error {
 	flags.BoolVar(&c.ProcessingFirst, "processing-first", false, "answer payments PROCESSING")
 	flags.DurationVar(&c.SettleAfter, "settle-after", 0, "complete such payments after this time; 0 never")
 	flags.BoolVar(&c.FailFirst, "fail-first", false, "decline the first attempt for every order")
-	flags.Func("fault", "a fault and how probable it is, `name=0.1`; may be repeated: "+strings.Join(slices.Sorted(maps.Keys(faults())), ", "),
+	flags.Func("fault", "a fault and how probable it is, `name=0.1`; may be repeated. The names:"+faultNames(),
 		func(text string) error { return addFault(c.Rates, text) })
-	args, err := flags.parse(args)
-	if err != nil {
+	if err := flags.parseNone(args); err != nil {
 		return err
-	}
-	if len(args) > 0 {
-		return fmt.Errorf("%w: no argument is wanted", errUsage)
 	}
 	if err := s.finish(*saltFile, *notify, *notifyTo); err != nil {
 		return err
@@ -82,7 +78,7 @@ func (s *simulation) finish(saltFile, notify, notifyTo string) error {
 	if err != nil {
 		return fmt.Errorf("%w: -addr is host:port", errUsage)
 	}
-	if !loopback(host) && !s.public {
+	if !isLocal(host) && !s.public {
 		return fmt.Errorf("%w: other machines reach %s, and anybody could end agreements there: -public allows it", errUsage, s.addr)
 	}
 	shapes := map[string]gatewaytest.NotificationShape{
@@ -120,15 +116,13 @@ func (s *simulation) finish(saltFile, notify, notifyTo string) error {
 // redirected is a client that keeps the path and sends to another host.
 func redirected(to *url.URL) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	return &http.Client{
-		Timeout:       10 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			r = r.Clone(r.Context())
-			r.URL.Scheme, r.URL.Host, r.Host = to.Scheme, to.Host, ""
-			return transport.RoundTrip(r)
-		}),
-	}
+	client := plainClient(roundTrip(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.URL.Scheme, r.URL.Host, r.Host = to.Scheme, to.Host, ""
+		return transport.RoundTrip(r)
+	}))
+	client.Timeout = 10 * time.Second
+	return client
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -146,6 +140,15 @@ func faults() map[string]gatewaytest.FaultKind {
 		"notify-drop": gatewaytest.DropAttempt, "notify-lose": gatewaytest.DropAll, "notify-duplicate": gatewaytest.Duplicate,
 		"notify-delay": gatewaytest.Delay, "notify-tamper": gatewaytest.TamperNotification, "notify-unsigned": gatewaytest.UnsignedNotification,
 	}
+}
+
+// faultNames lists them in lines of six.
+func faultNames() string {
+	var lines strings.Builder
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(faults())), 6) {
+		lines.WriteString("\n" + strings.Join(names, ", "))
+	}
+	return lines.String()
 }
 
 func addFault(rates map[gatewaytest.FaultKind]float64, text string) error {
@@ -168,7 +171,7 @@ func (s *simulation) serve(ctx context.Context, env environment) error {
 	defer listener.Close()
 	address := "http://" + listener.Addr().String()
 	s.config.BaseURL = s.base
-	if host, _, _ := net.SplitHostPort(s.addr); s.base == "" && loopback(host) {
+	if host, _, _ := net.SplitHostPort(s.addr); s.base == "" && isLocal(host) {
 		s.config.BaseURL = address
 	}
 	gateway := gatewaytest.New(s.config)

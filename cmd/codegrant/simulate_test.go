@@ -93,7 +93,7 @@ func TestSimulateSignsUpAndNotifies(t *testing.T) {
 	require.True(t, strings.HasPrefix(content["authUrl"], sim.url+"/consent?"))
 
 	stay := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	done, err := stay.PostForm(content["authUrl"], url.Values{"decision": {"agree"}}) //nolint:noctx // a test
+	done, err := stay.PostForm(content["authUrl"], url.Values{"decision": {"agree"}})
 	require.NoError(t, err)
 	require.NoError(t, done.Body.Close())
 	require.Equal(t, http.StatusSeeOther, done.StatusCode)
@@ -104,7 +104,7 @@ func TestSimulateSignsUpAndNotifies(t *testing.T) {
 	require.Equal(t, codegrant.KindSignedUp, n.Kind)
 
 	for _, path := range []string{"/ledger", "/wallet"} {
-		response, err := http.Get(sim.url + path) //nolint:noctx // a test
+		response, err := http.Get(sim.url + path)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusOK, response.StatusCode)
@@ -132,7 +132,7 @@ func TestSimulateKeepsItsState(t *testing.T) {
 	var request, content map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body), &request))
 	require.NoError(t, json.Unmarshal([]byte(request["bizContent"].(string)), &content))
-	page, err := http.Get(second.url + "/ledger") //nolint:noctx // a test
+	page, err := http.Get(second.url + "/ledger")
 	require.NoError(t, err)
 	defer page.Body.Close()
 	html, err := io.ReadAll(page.Body)
@@ -155,14 +155,14 @@ func TestSimulateSwitches(t *testing.T) {
 	hanging := startSimulator(t, "-fault", "timeout-before")
 	call := make(chan error, 1)
 	go func() {
-		response, err := http.Post(hanging.url+"/v4/paymethod/bind", "application/json", strings.NewReader("{}")) //nolint:noctx // a test
+		response, err := http.Post(hanging.url+"/v4/paymethod/bind", "application/json", strings.NewReader("{}"))
 		if err == nil {
 			err = response.Body.Close()
 		}
 		call <- err
 	}()
 	require.Zero(t, hanging.stop(), "calls that hang do not keep it")
-	<-call
+	_ = <-call // answered or not
 }
 
 func TestSimulateRefuses(t *testing.T) {

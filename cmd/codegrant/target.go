@@ -1,10 +1,9 @@
 package main
 
 import (
-	"cmp"
-	"errors"
-	"flag"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 // target says which gateway a command talks to.
 type target struct{ endpoint, site string }
 
-func (t *target) addFlags(flags *flag.FlagSet) {
+func (t *target) register(flags *flagSet) {
 	flags.StringVar(&t.endpoint, "endpoint", "", "scheme and host of the gateway, instead of -site")
 	flags.StringVar(&t.site, "site", "sandbox", "sandbox, fra, sg or us")
 }
@@ -44,58 +43,16 @@ func (t *target) endpoints() (codegrant.Endpoints, error) {
 	return codegrant.Endpoints{}, fmt.Errorf("%w: -site must be sandbox, fra, sg or us", errUsage)
 }
 
-// accountFrom reads the account from the environment. The library judges it.
-func accountFrom(getenv func(string) string) (codegrant.Account, error) {
-	a := codegrant.Account{
-		ID: getenv("CODEGRANT_ACCOUNT"), ClientID: getenv("CODEGRANT_CLIENT"),
-		Salts: codegrant.Salts(splitList(getenv("CODEGRANT_SALTS"))...), Digest: digestFrom(getenv),
+// plainClient follows no redirect.
+func plainClient(transport http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	if _, err := codegrant.NewClient(codegrant.ClientConfig{Account: a, Endpoints: codegrant.Sandbox()}); err != nil {
-		return a, fmt.Errorf("CODEGRANT_ACCOUNT, CODEGRANT_CLIENT, CODEGRANT_DIGEST or CODEGRANT_SALTS: %w", err)
-	}
-	if a.ClientID == "" {
-		a.ClientID = a.ID[:len(a.ID)-3]
-	}
-	return a, nil
 }
 
-func digestFrom(getenv func(string) string) codegrant.Digest {
-	return codegrant.Digest(cmp.Or(getenv("CODEGRANT_DIGEST"), string(codegrant.SHA256)))
-}
-
-// splitList splits a comma-separated list. Blanks around the items stay: in a
-// salt they are a mistake that must be seen.
-func splitList(list string) []string {
-	if list == "" {
-		return nil
-	}
-	return strings.Split(list, ",")
-}
-
-func revealed(secrets []codegrant.Secret) []string {
-	texts := make([]string, len(secrets))
-	for i, s := range secrets {
-		texts[i] = s.Reveal()
-	}
-	return texts
-}
-
-// parseFlags parses a command line of flags alone. -h prints about and the
-// flags to standard output.
-func parseFlags(env environment, flags *flag.FlagSet, about string, args []string) error {
-	flags.SetOutput(env.stderr)
-	flags.Usage = func() {}
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(env.stdout, "usage: codegrant %s [flags]\n\n%s\n\n", flags.Name(), about)
-		flags.SetOutput(env.stdout)
-		flags.PrintDefaults()
-		return err
-	case err != nil:
-		return errUsage // the flag package has said what
-	case flags.NArg() > 0:
-		return fmt.Errorf("%w: no arguments are taken, only flags", errUsage)
-	}
-	return nil
+// isLocal reports the names of this machine.
+func isLocal(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

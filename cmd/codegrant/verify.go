@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/codegrant/codegrant"
-	"github.com/codegrant/codegrant/cmd/codegrant/internal/diagnose"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 const verifyAbout = `
@@ -20,19 +20,7 @@ func verify(_ context.Context, env environment, args []string) error {
 	flags := newFlags(env, "verify", verifyAbout)
 	var who accountFlags
 	who.register(flags)
-	args, err := flags.parse(args)
-	if err != nil {
-		return err
-	}
-	name, err := one(args, "FILE")
-	if err != nil {
-		return err
-	}
-	account, err := who.account(env)
-	if err != nil {
-		return err
-	}
-	body, err := readMessage(env, name)
+	_, account, body, err := flags.parseMessage(args, &who)
 	if err != nil {
 		return err
 	}
@@ -54,7 +42,7 @@ func summary(n codegrant.Notification) string {
 	line := fmt.Sprintf("verified: %s by salt %d", kind, n.Salt)
 	add := func(name, value string) {
 		if value != "" {
-			line += " " + name + "=" + diagnose.Mask(value, nil)
+			line += " " + name + "=" + mask.Text(value, nil)
 		}
 	}
 	add("type", n.Type)

@@ -102,7 +102,7 @@ func causes() map[string]cause {
 		"digest_disagrees":        {"The sign is not of the digest that signType names.", "Let signType name the digest that signs; both are signed."},
 		"digest_not_configured":   {"The message is rightly signed with the digest that is not configured.", "Set Account.Digest to it, or the portal's setting to yours."},
 		"signtype_spelling":       {"signType is not spelt SHA256 or MD5.", "Write it exactly like this."},
-		"wrong_salt":              {"No salt that was given is the one that signed, or the content was changed in more than one place.", "Compare the salt with the portal, under key management, for exactly this accId and this environment (sandbox and production differ); was it refreshed? Then record the received bytes and explain those, or give -good with a message that verified."},
+		"wrong_salt":              {"None of the given salts signed this content: another salt did, or the content was changed in a way that was not found.", "Compare the salt with the portal, under key management, for exactly this accId and this environment (sandbox and production differ); was it refreshed? Then record the received bytes and explain those, or give -good with a message that verified."},
 		"content_changed":         {"The content was changed after signing.", "The salt is right, as the good message shows. Compare the two below."},
 		"wrong_account":           {"The message is for another account.", "Configure this accId with its own salt, or correct the notificationUrl of the other account. See codegrant.Accounts for several."},
 		"wrong_client":            {"The message names another clientId.", "Configure Account.ClientID; it is not always accId without its last three digits."},

@@ -32,9 +32,14 @@ func (c *collector) bizContent() {
 		return
 	}
 	if len(n.raw) > maxRestyled {
+		c.skip("other ways to write bizContent, for it has %d bytes, more than %d", len(n.raw), maxRestyled)
 		return
 	}
-	for _, s := range restyles(n) {
+	all, complete := restyles(n)
+	if !complete {
+		c.skip("some of the ways to write bizContent, for they take more than %d MiB", maxVariants>>20)
+	}
+	for _, s := range all {
 		c.add(id, "signed: "+s.detail, with(c.base, i, s.text))
 	}
 }
@@ -56,6 +61,7 @@ func (c *collector) leaves() {
 func (c *collector) inside(i int, text string, n *node, path string) {
 	for at, v := range n.items {
 		if c.left < len(text) {
+			c.skip("some of the changes to single values, for they take more than %d MiB", maxVariants>>20)
 			return
 		}
 		name := path + "[" + strconv.Itoa(at) + "]"

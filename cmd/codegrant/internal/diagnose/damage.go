@@ -97,12 +97,17 @@ func moved(parts []string, visit func([]string) bool) bool {
 // damaged tries every single change of a character, and every piece that may
 // have been put in.
 func (d *diagnosis) damaged(r *reading, text string) bool {
-	if len(text) > maxDamageText || d.exhausted() {
+	if len(text) > maxDamageText {
+		d.skip("changes of single characters, for the text has %d bytes, more than %d", len(text), maxDamageText)
 		return false
+	}
+	if len(text) > maxRangeText {
+		d.skip("pieces put in and angle brackets taken out, for the text has %d bytes, more than %d", len(text), maxRangeText)
 	}
 	for i, salt := range d.Salts {
 		check := func(id string, at int, candidate []byte) bool {
-			fits, damage := d.try(r, r.digests[0].new, &d.places[0], salt, string(candidate))
+			d.text = append(append(d.text[:0], salt...), candidate...)
+			fits, damage := d.tryText(r, &r.digests[0])
 			if fits && damage == nil {
 				d.found = append(d.found, &proof{salt: i, read: r.fields,
 					steps: append(slices.Clone(r.steps), step{id, d.place(r.fields, text, candidate, at)})})
@@ -208,5 +213,5 @@ func (d *diagnosis) place(fields []field, text string, signedText []byte, at int
 		}
 	}
 	return fmt.Sprintf("at byte %d of %s: received %s, signed %s", max(0, at-start), member,
-		ticks(d.masker.around(text, at)), ticks(d.masker.around(string(signedText), at)))
+		ticks(d.masker.Around(text, at)), ticks(d.masker.Around(string(signedText), at)))
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
 )
 
 // Options is what is known about a message.
@@ -64,21 +65,40 @@ type Report struct {
 	Received string   `json:"received"` // first 8 characters of the sign
 	Computed []string `json:"computed"` // by each salt
 	SaltSize []int    `json:"salt_lengths"`
-	Tried    int      `json:"tried"` // digests computed
+	Tried    int      `json:"tried"`               // digests computed
+	NotTried []string `json:"not_tried,omitempty"` // for its size, where nothing was proven
 	Diff     *Diff    `json:"difference,omitempty"`
 }
 
 type diagnosis struct {
 	Options
-	masker   masker
+	masker   mask.Masker
 	rules    []textRule
 	salts    []saltVariant
 	places   []placement
 	readings []reading
 	tries    int
 	hashed   int
+	text     []byte   // of the digest that is being computed
+	sum      []byte   // that digest
 	several  bool     // go on after a proof
 	found    []*proof // the first one is the answer, others explain the same
+	bounds
+}
+
+// bounds is what the search did not try because the message is too large.
+type bounds struct{ notTried []string }
+
+func (b *bounds) skip(format string, args ...any) {
+	b.also(bounds{[]string{fmt.Sprintf(format, args...)}})
+}
+
+func (b *bounds) also(other bounds) {
+	for _, note := range other.notTried {
+		if !slices.Contains(b.notTried, note) {
+			b.notTried = append(b.notTried, note)
+		}
+	}
 }
 
 // Explain judges body by the library and, if it refuses, finds out why. It
@@ -88,7 +108,7 @@ func Explain(body []byte, o Options) Report {
 		o.Tries = defaultTries
 	}
 	d := &diagnosis{Options: o, rules: textRules(), places: placements()}
-	d.masker = masker{salts: append(slices.Clone(o.Salts), o.OtherSalts...)}
+	d.masker = mask.Masker{Salts: append(slices.Clone(o.Salts), o.OtherSalts...)}
 	d.salts = d.saltVariants()
 	n, err := codegrant.ParseNotification(body, d.account())
 	report := Report{Library: "ok", Salt: -1}
@@ -105,7 +125,9 @@ func Explain(body []byte, o Options) Report {
 		report.Salt = proof.salt
 	}
 	report.Causes = d.causes(string(body), proof, err)
-	report.Tried = d.tries
+	if report.Tried = d.tries; proof == nil {
+		report.NotTried = d.notTried
+	}
 	if o.Good != nil {
 		d.compare(&report, body, proof)
 	}
@@ -135,10 +157,10 @@ func (d *diagnosis) describe(report *Report, body string) {
 		}
 	}
 	for _, f := range signed(fields, false) {
-		text := d.masker.mask(f.name + "=" + f.value)
-		report.Members = append(report.Members, Member{shown(f.name), len(f.value), strings.TrimPrefix(text, printable(f.name)+"=")})
+		text := d.masker.Text(f.name + "=" + f.value)
+		report.Members = append(report.Members, Member{shown(f.name), len(f.value), strings.TrimPrefix(text, mask.Printable(f.name)+"=")})
 	}
-	report.Received = printable(valueOf(fields, "sign"))
+	report.Received = mask.Printable(valueOf(fields, "sign"))
 	report.Received = report.Received[:min(8, len(report.Received))]
 }
 
@@ -158,16 +180,25 @@ func (d *diagnosis) causes(body string, p *proof, err error) []Cause {
 		}
 	}
 	for _, c := range d.observed(body, err) {
-		if !slices.ContainsFunc(all, func(known Cause) bool { return known.ID == c.ID }) && !(p != nil && c.Certainty == Likely) {
+		known := slices.ContainsFunc(all, func(known Cause) bool { return known.ID == c.ID })
+		if !known && (p == nil || c.Certainty != Likely) {
 			all = append(all, c)
 		}
 	}
 	if p == nil && len(d.readings) > 0 {
-		all = append(all, d.made("wrong_salt", Likely, fmt.Sprintf(
-			"%d digests were computed: every salt in every known spelling, place and digest, over every known way to change "+
-				"the message, alone and combined. None fits. A wrong salt and an unknown change look the same from here.", d.tries)))
+		all = append(all, d.made("wrong_salt", Likely, d.searched()))
 	}
 	return all
+}
+
+// searched says what was computed in vain, and no more than that.
+func (d *diagnosis) searched() string {
+	text := fmt.Sprintf("%d digests were computed and none fits: the salts that were given, in known spellings, places and "+
+		"digests, over known ways to change the message. ", d.tries)
+	if len(d.notTried) > 0 {
+		text += "Not tried: " + strings.Join(d.notTried, "; ") + ". "
+	}
+	return text + "A wrong salt and a change that was not tried look the same from here."
 }
 
 func (d *diagnosis) made(id string, certainty Certainty, evidence string) Cause {
@@ -195,7 +226,7 @@ func (d *diagnosis) evidence(p *proof, s step) string {
 	return strings.Join(append(parts, with), "; ") + "."
 }
 
-func (d *diagnosis) masked(s string) string { return d.masker.mask(s) }
+func (d *diagnosis) masked(s string) string { return d.masker.Text(s) }
 
 // refused explains a right signature that the library does not accept.
 func (d *diagnosis) refused(p *proof, err error) Cause {

@@ -44,12 +44,12 @@ func (d *diagnosis) firstDifference(good, bad string) *Diff {
 		}
 	}
 	at := firstByte(good, bad)
-	return &Diff{Offset: at, Good: d.masker.around(good, at), Bad: d.masker.around(bad, at)}
+	return &Diff{Offset: at, Good: d.masker.Around(good, at), Bad: d.masker.Around(bad, at)}
 }
 
 // maskedAround masks with the member's name in sight.
 func (d *diagnosis) maskedAround(name, value string, at int) string {
-	return d.masker.around(name+"="+value, len(name)+1+at)
+	return d.masker.Around(name+"="+value, len(name)+1+at)
 }
 
 func missingFrom(have, all []field) []field {

@@ -40,10 +40,10 @@ func TestExplainComparesWithAGoodMessage(t *testing.T) {
 	t.Parallel()
 	twoChanges := changed("bizContent", strings.NewReplacer("tea", "tee", "milk", "malk").Replace(content))
 	with := func(good string) func(*diagnose.Options) {
-		return func(o *diagnose.Options) { o.Good = []byte(good) }
+		return func(o *diagnose.Options) { o.Good = []byte(good); quick(o) }
 	}
 
-	alone := explain(twoChanges, nil)
+	alone := explain(twoChanges, quick)
 	require.Equal(t, "wrong_salt", alone.Causes[0].ID)
 	require.Nil(t, alone.Diff)
 
@@ -57,7 +57,7 @@ func TestExplainComparesWithAGoodMessage(t *testing.T) {
 	noSecrets(t, report)
 
 	other := "0123456789ABCDEF01234567"
-	report = explain(twoChanges, func(o *diagnose.Options) { o.Good, o.Salts = []byte(sent()), []string{other} })
+	report = explain(twoChanges, func(o *diagnose.Options) { o.Good, o.Salts, o.Tries = []byte(sent()), []string{other}, 20_000 })
 	require.Equal(t, "wrong_salt", report.Causes[0].ID, "the good message does not verify either")
 	require.False(t, report.Diff.GoodVerifies)
 

@@ -159,6 +159,10 @@ func salts(values ...string) func(*diagnose.Options) {
 	return func(o *diagnose.Options) { o.Salts = values }
 }
 
+// quick cuts short the search in a case that only looks at the message: that a
+// whole search proves nothing false is for the others to show.
+func quick(o *diagnose.Options) { o.Tries = 20_000 }
+
 func account(id, client string) func(*diagnose.Options) {
 	return func(o *diagnose.Options) { o.AccountID, o.ClientID = id, client }
 }
@@ -185,6 +189,7 @@ func configurationMutations() []mutation {
 		{"another account is configured", sent(), account("2018092714313010016292", clientID), "wrong_account", p},
 		{"another account with its salt is configured", sent(), func(o *diagnose.Options) {
 			o.AccountID, o.ClientID, o.Salts = "2022102018024210348883", "2022102018024210348", []string{other}
+			quick(o)
 		}, "wrong_account", o},
 		{"another clientId is configured", sent(), account(accountID, "2018092714313010017"), "wrong_client", p},
 		{"MD5 is configured", sent(), func(o *diagnose.Options) { o.Digest = "MD5" }, "digest_not_configured", p},
@@ -234,7 +239,7 @@ func signerMutations() []mutation {
 		{"an empty sign", g.with("sign", "").body(""), nil, "sign_missing", o},
 		{"the legacy flat notification", `{"token":"` + token + `","notifyType":"ACCESS_TOKEN_CREATION"}`, nil, "sign_missing", o},
 		{"members in the order of a table", signedOver(salt + inOrder("accId", "clientId", "signType", "bizContent", "code", "description")), nil, "order_not_sorted", p},
-		{"members joined by commas", signedOver(salt + strings.ReplaceAll(inOrder("accId", "bizContent", "clientId", "code", "description", "signType"), "&c", ",c")), nil, "wrong_salt", diagnose.Likely},
+		{"members joined by commas", signedOver(salt + strings.ReplaceAll(inOrder("accId", "bizContent", "clientId", "code", "description", "signType"), "&c", ",c")), quick, "wrong_salt", diagnose.Likely},
 		{"values only", signedOver(salt + accountID + content + clientID + "000000Transaction succeededSHA256"), nil, "joined_differently", p},
 		{"an empty member kept", g.with("description", "").body(sha(salt + g.with("description", "").text())), nil, "", ""},
 		{"null signed as the text null", strings.Replace(g.without("description").body(sha(salt+g.with("description", "null").text())), `{"accId"`, `{"description":null,"accId"`, 1), nil, "null_as_text", p},
@@ -327,9 +332,9 @@ func contentMutations(t *testing.T) []mutation {
 		{"angle brackets stripped", g.body(g.with("bizContent", strings.Replace(content, "tea", "<b>", 1)).sign()), nil, "wrong_salt", diagnose.Likely},
 		{"a pair of angle brackets stripped", changedTo(strings.Replace(content, "tea", "<tea>", 1), content), nil, "angle_brackets_stripped", p},
 		{"backslashes added", changed("bizContent", strings.ReplaceAll(content, `"`, `\"`)), nil, "backslashes_added", p},
-		{"cut short", changed("bizContent", content[:len(content)-40]), nil, "bizcontent_truncated", o},
+		{"cut short", changed("bizContent", content[:len(content)-40]), quick, "bizcontent_truncated", o},
 		{"double-encoded UTF-8", changed("bizContent", mojibake(content)), nil, "mojibake", p},
-		{"replacement characters", changed("bizContent", strings.ReplaceAll(content, "用户", "\ufffd\ufffd")), nil, "charset_lossy", diagnose.Likely},
+		{"replacement characters", changed("bizContent", strings.ReplaceAll(content, "用户", "\ufffd\ufffd")), quick, "charset_lossy", diagnose.Likely},
 	}
 }
 

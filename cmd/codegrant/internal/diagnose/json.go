@@ -75,10 +75,10 @@ func (r *reader) value(depth int) (*node, error) {
 	if depth > maxNesting {
 		return nil, errSyntax
 	}
-	switch c := r.s[r.pos]; {
-	case c == '"':
+	switch c := r.s[r.pos]; c {
+	case '"':
 		return r.str()
-	case c == '{' || c == '[':
+	case '{', '[':
 		return r.container(c, depth)
 	default:
 		return r.literal()

@@ -26,6 +26,7 @@ type collector struct {
 	seen map[[sha256.Size]byte]bool
 	rare bool
 	left int // bytes that variants may still take
+	bounds
 }
 
 // maxVariants bounds the texts of one reading's variants, in bytes: a large
@@ -39,7 +40,11 @@ func newCollector(fields []field) *collector {
 func (c *collector) add(id, detail string, fields []field) {
 	text := canonical(fields)
 	sum := sha256.Sum256([]byte(text))
-	if c.seen[sum] || c.left < len(text) {
+	if c.seen[sum] {
+		return
+	}
+	if c.left < len(text) {
+		c.skip("some of the changes to single values, for they take more than %d MiB", maxVariants>>20)
 		return
 	}
 	c.seen[sum] = true
@@ -80,9 +85,13 @@ func (d *diagnosis) undoMembers(fields []field) []memberVariant {
 	c.spelling()
 	c.asText()
 	c.rare = true
+	c.left /= 2 // leave as much for the styles
+	kept := c.left
 	c.leaves()
+	c.left += kept
 	c.bizContent()
 	c.described()
+	d.also(c.bounds)
 	return c.all
 }
 
@@ -143,6 +152,7 @@ func (c *collector) leftOut() {
 		sets = append(sets, set)
 	}
 	if len(at) > 10 {
+		c.skip("several members added, for there are %d, more than 10", len(at))
 		for i := range min(len(at), 60) {
 			sets = append(sets, 1<<i)
 		}

@@ -89,7 +89,12 @@ func signed(fields []field, keepEmpty bool) []field {
 }
 
 func join(fields []field, separator string) string {
+	size := 0
+	for _, f := range fields {
+		size += len(separator) + len(f.name) + len(f.value) + 1
+	}
 	var out strings.Builder
+	out.Grow(size)
 	for i, f := range fields {
 		if i > 0 {
 			out.WriteString(separator)

@@ -23,7 +23,7 @@ func (d *diagnosis) observed(body string, err error) []Cause {
 		add("body_empty", Observed, fmt.Sprintf("%d bytes, none of them visible.", len(body)))
 		return all
 	case strings.HasPrefix(lower, "<!doctype") || strings.HasPrefix(lower, "<html"):
-		add("html_page", Observed, "It begins with "+d.masker.around(trimmed, 0)+".")
+		add("html_page", Observed, "It begins with "+d.masker.Around(trimmed, 0)+".")
 		return all
 	}
 	fields, parseErr := d.unwrap(body, add)
@@ -32,7 +32,7 @@ func (d *diagnosis) observed(body string, err error) []Cause {
 		if errors.Is(parseErr, errCut) {
 			id = "body_truncated"
 		}
-		add(id, Observed, fmt.Sprintf("%s; the body has %d bytes and ends with %s.", parseErr, len(body), ticks(d.masker.around(body, len(body)))))
+		add(id, Observed, fmt.Sprintf("%s; the body has %d bytes and ends with %s.", parseErr, len(body), ticks(d.masker.Around(body, len(body)))))
 		return all
 	}
 	d.observeMembers(fields, add)
@@ -116,9 +116,9 @@ func (d *diagnosis) observeContent(fields []field, add func(string, Certainty, s
 	switch {
 	case errors.Is(err, errCut):
 		add("bizcontent_truncated", Observed, fmt.Sprintf("It has %d bytes and ends with %s.", len(fields[at].value),
-			ticks(d.masker.around(fields[at].value, len(fields[at].value)))))
+			ticks(d.masker.Around(fields[at].value, len(fields[at].value)))))
 	case err != nil || n.kind != kindObject:
-		add("bizcontent_broken", Observed, fmt.Sprintf("It begins with %s.", ticks(d.masker.around(fields[at].value, 0))))
+		add("bizcontent_broken", Observed, fmt.Sprintf("It begins with %s.", ticks(d.masker.Around(fields[at].value, 0))))
 	case fields[at].kind == kindObject:
 		add("bizcontent_object", Likely, "It is an object here; the documented type is a string.")
 	case strings.ContainsAny(fields[at].value, "\n\t") || strings.Contains(fields[at].value, `": `):

@@ -61,9 +61,8 @@ func escapings() []escapes {
 // styled is JSON text in another style and what that style is.
 type styled struct{ detail, text string }
 
-// restyles writes n in every known style.
-func restyles(n *node) []styled {
-	var all []styled
+// restyles writes n in every known style, as far as maxVariants reaches.
+func restyles(n *node) (all []styled, complete bool) {
 	seen := map[[sha256.Size]byte]bool{sha256.Sum256([]byte(n.raw)): true}
 	left := maxVariants
 	for _, numbers := range []string{"", "shortest", "double", "quoted", "unquoted"} {
@@ -72,18 +71,21 @@ func restyles(n *node) []styled {
 				for _, sp := range spacings() {
 					s := style{comma: sp.comma, colon: sp.colon, indent: sp.indent, order: order, escape: e, numbers: numbers}
 					var out strings.Builder
+					out.Grow(len(n.raw) * 5 / 4)
 					s.write(&out, n, "")
 					text := out.String()
-					if sum := sha256.Sum256([]byte(text)); !seen[sum] && left > len(text) {
+					if sum := sha256.Sum256([]byte(text)); !seen[sum] {
 						seen[sum] = true
-						left -= len(text)
+						if left -= len(text); left < 0 {
+							return all, false
+						}
 						all = append(all, styled{s.describe(sp.name), text})
 					}
 				}
 			}
 		}
 	}
-	return all
+	return all, true
 }
 
 func (s style) describe(spacing string) string {

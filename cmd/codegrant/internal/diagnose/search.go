@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"hash"
 	"slices"
 	"strings"
 )
@@ -42,7 +41,8 @@ func (d *diagnosis) search() []*proof {
 		d.several = steps == 1
 		for i := range d.readings {
 			r := &d.readings[i]
-			if steps > 1 && len(valueOf(r.fields, "bizContent")) > maxCombined {
+			if size := len(valueOf(r.fields, "bizContent")); steps > 1 && size > maxCombined {
+				d.skip("changes combined with each other, for bizContent has %d bytes, more than %d", size, maxCombined)
 				continue
 			}
 			if left := steps - len(r.steps); left >= 0 && d.searchReading(r, left) {
@@ -52,6 +52,9 @@ func (d *diagnosis) search() []*proof {
 		if len(d.found) > 0 || (steps == 1 && d.searchDamage()) {
 			return d.found
 		}
+	}
+	if d.exhausted() {
+		d.skip("what comes behind %d digests of %d bytes together", d.tries, d.hashed)
 	}
 	return nil
 }
@@ -130,7 +133,7 @@ func (d *diagnosis) searchDigests(r *reading, m *memberVariant, rule *step, text
 				if cost(kind.step) != after {
 					continue
 				}
-				fits, damage := d.try(r, kind.new, place, salt.salt, text)
+				fits, damage := d.try(r, kind, place, salt.salt, text)
 				if !fits {
 					continue
 				}
@@ -172,19 +175,37 @@ func cost(s *step) int {
 	return 1
 }
 
-func (d *diagnosis) try(r *reading, new func() hash.Hash, place *placement, salt, text string) (bool, *step) {
+// try computes one digest and compares it with the sign.
+func (d *diagnosis) try(r *reading, kind *digestKind, place *placement, salt, text string) (bool, *step) {
+	if place.sum == nil {
+		d.text = append(append(d.text[:0], salt...), text...)
+		return d.tryText(r, kind)
+	}
 	if d.exhausted() {
 		return false, nil
 	}
 	d.tries++
 	d.hashed += len(text)
-	return r.target.fits(place.sum(new, salt, text))
+	return r.target.fits(place.sum(kind.new, salt, text))
+}
+
+// tryText is try for d.text, which begins with the salt.
+func (d *diagnosis) tryText(r *reading, kind *digestKind) (bool, *step) {
+	if d.exhausted() {
+		return false, nil
+	}
+	d.tries++
+	d.hashed += len(d.text)
+	kind.hash.Reset()
+	kind.hash.Write(d.text)
+	d.sum = kind.hash.Sum(d.sum[:0])
+	return r.target.fits(d.sum)
 }
 
 // plain tries text with the rules as they are and each of the account's salts.
 func (d *diagnosis) plain(r *reading, text string) (salt int, damage *step, ok bool) {
 	for i := range d.Salts {
-		if fits, damage := d.try(r, r.digests[0].new, &d.places[0], d.salts[i].salt, text); fits {
+		if fits, damage := d.try(r, &r.digests[0], &d.places[0], d.salts[i].salt, text); fits {
 			return d.salts[i].index, damage, true
 		}
 	}
@@ -205,6 +226,7 @@ func (d *diagnosis) searchPairs(r *reading) bool {
 		second.missing(d)
 		second.coding()
 		second.spelling()
+		d.also(second.bounds)
 		second.all = append(second.all, sameContent(r, first)...)
 		for _, m := range second.all {
 			salt, damage, ok := d.plain(r, canonical(m.fields))

@@ -1,6 +1,11 @@
 package diagnose
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/codegrant/codegrant/cmd/codegrant/internal/mask"
+)
 
 // resultCode is a line of PingPong v4, Status Code. The simulator's texts
 // stand beside the documented ones.
@@ -50,3 +55,13 @@ func knownWords() map[string]string {
 	}
 	return words
 }
+
+// shown is a member's name for people: only a short plain one is repeated.
+func shown(name string) string {
+	if text := mask.Text(name, nil); len(name) <= 40 && text == mask.Printable(name) {
+		return text
+	}
+	return fmt.Sprintf("a name of %d bytes", len(name))
+}
+
+func ticks(s string) string { return "`" + s + "`" }

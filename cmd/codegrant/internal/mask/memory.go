@@ -1,50 +1,39 @@
-package main
+package mask
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
 )
 
-// probeMasker takes secrets out of everything that the probe prints or
-// records: the salts, members with secret names at any depth, whatever such a
-// member was seen to hold, and long hexadecimal numbers. It is safe for
-// concurrent use.
-type probeMasker struct {
+// Memory masks what stays JSON: the salts, members with secret names at any
+// depth, what looks like a credential, and whatever such a member was seen to
+// hold wherever it comes again. It is safe for concurrent use.
+type Memory struct {
 	mu    sync.Mutex
 	known map[string]string // the secret and what to show instead
 }
 
-func newProbeMasker(salts []string) *probeMasker {
-	m := &probeMasker{known: make(map[string]string)}
+// NewMemory returns a Memory that knows the salts.
+func NewMemory(salts []string) *Memory {
+	m := &Memory{known: make(map[string]string)}
 	for _, salt := range salts {
 		m.known[salt] = "[masked salt]"
 	}
 	return m
 }
 
-// isSecretMember reports the members whose value is never shown.
-func isSecretMember(name string) bool {
-	switch name {
-	case "sign", "token", "userLoginId", "authCode", "authState", "referenceAgreementId", "salt", "accessToken", "refreshToken":
-		return true
-	}
-	return false
-}
-
-// hexRun is longer than any account, request or transaction number.
-var hexRun = regexp.MustCompile(`[0-9A-Fa-f]{24,}`)
-
 // urlSecret finds secrets among the parameters of a URL, escaped or not.
 var urlSecret = regexp.MustCompile(`((?:sign|token|userLoginId|authCode|authState|referenceAgreementId)(?:=|%22%3A%22|%3D))([^&"%\\\s]+)`)
 
 // learn remembers a secret that must not be shown from now on.
-func (m *probeMasker) learn(name, value string) string {
-	shown := fmt.Sprintf("[masked %s, %s]", name, shapeOf(value))
+func (m *Memory) learn(name, value string) string {
+	shown := fmt.Sprintf("[masked %s, %s]", name, Shape(value))
 	if len(value) >= 6 {
 		m.mu.Lock()
 		if _, found := m.known[value]; !found {
@@ -55,8 +44,8 @@ func (m *probeMasker) learn(name, value string) string {
 	return shown
 }
 
-// text masks a text of any kind.
-func (m *probeMasker) text(s string) string {
+// Text masks a text of any kind.
+func (m *Memory) Text(s string) string {
 	s = urlSecret.ReplaceAllStringFunc(s, func(found string) string {
 		parts := urlSecret.FindStringSubmatch(found)
 		return parts[1] + m.learn("value", parts[2])
@@ -76,15 +65,15 @@ func (m *probeMasker) text(s string) string {
 	})
 }
 
-// body masks a message. Order, spacing and the form of all other members stay
+// Body masks a message. Order, spacing and the form of all other members stay
 // as they were sent.
-func (m *probeMasker) body(body []byte) string {
-	return m.text(string(m.members(body)))
+func (m *Memory) Body(body []byte) string {
+	return m.Text(string(m.members(body)))
 }
 
 // members replaces the values of secret members in a JSON text, and in JSON
 // texts inside its strings. What is no JSON stays as it is.
-func (m *probeMasker) members(body []byte) []byte {
+func (m *Memory) members(body []byte) []byte {
 	if !json.Valid(body) {
 		return body
 	}
@@ -123,17 +112,17 @@ func (m *probeMasker) members(body []byte) []byte {
 			if shown, changed := m.member(name, token); changed {
 				start := end - len(lastString(body[:end]))
 				out.Write(body[done:start])
-				out.Write(compactJSON(shown))
+				out.Write(quoted(shown))
 				done = end
 			}
 		case json.Number, float64, bool, nil:
-			if isSecretMember(name) && token != nil {
+			if IsSecret(name) && token != nil {
 				start := end
 				for start > done && !bytes.ContainsRune([]byte(" \t\r\n:,["), rune(body[start-1])) {
 					start--
 				}
 				out.Write(body[done:start])
-				out.Write(compactJSON(m.learn(name, string(body[start:end]))))
+				out.Write(quoted(m.learn(name, string(body[start:end]))))
 				done = end
 			}
 		}
@@ -141,17 +130,35 @@ func (m *probeMasker) members(body []byte) []byte {
 	}
 }
 
-// member returns what to show for a string member.
-func (m *probeMasker) member(name, value string) (shown string, changed bool) {
-	if isSecretMember(name) && value != "" {
+// member returns what to show for a string member, and whether that differs.
+func (m *Memory) member(name, value string) (string, bool) {
+	if IsSecret(name) && value != "" {
 		return m.learn(name, value), true
 	}
 	if trimmed := strings.TrimSpace(value); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
 		if masked := m.members([]byte(value)); string(masked) != value {
 			return string(masked), true
 		}
+		return value, false
 	}
-	return value, false
+	if slices.Contains(plainNames(), name) {
+		return value, false
+	}
+	shown, end := "", 0
+	for _, at := range merged(credentials(value)) {
+		shown += value[end:at[0]] + m.learn(name, value[at[0]:at[1]])
+		end = at[1]
+	}
+	return shown + value[end:], end > 0
+}
+
+// quoted is s as a JSON string, with '<', '>' and '&' as they are.
+func quoted(s string) []byte {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(s) // a string has a JSON form
+	return bytes.TrimSpace(out.Bytes())
 }
 
 // lastString returns the JSON string that text ends with, quotes included.
@@ -171,18 +178,8 @@ func lastString(text []byte) []byte {
 	return text
 }
 
-// compactJSON writes strings, numbers, booleans and maps of them, with '<', '>'
-// and '&' as they are.
-func compactJSON(v any) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v) // such values always encode
-	return bytes.TrimSpace(out.Bytes())
-}
-
-// shapeOf describes a secret without showing it.
-func shapeOf(value string) string {
+// Shape describes a secret without showing it.
+func Shape(value string) string {
 	kind := "characters"
 	switch {
 	case regexp.MustCompile(`^[0-9]+$`).MatchString(value):
