@@ -19,15 +19,20 @@ type keeper[R any] struct {
 	kit  *Kit
 	kind string // in front of a lock's key
 	records[R]
-	// inTx runs fn in one transaction of the store; nil where it has none.
+	// hooked: there is a hook that hear may call.
+	hooked bool
+	// inTx runs fn in one transaction of the store; nil where it has none, and
+	// where there is no hook that could write in it: guarded by the revision, a
+	// save on its own is as good, and can share a commit.
 	inTx func(ctx context.Context, fn func(context.Context, records[R]) error) error
 
-	id     func(R) string
-	stamp  func(before, changed R, now time.Time) R // next revision, time of change, settled or not
-	owes   func(R) bool                             // a hook
-	hear   func(ctx context.Context, op string, r R) error
-	accept func(now, heard R) (R, bool) // notes that the hook accepted what it heard
-	note   func(ctx context.Context, op string, before, after R)
+	id       func(R) string
+	revision func(R) int64                            // 0 when only the id is known
+	stamp    func(before, changed R, now time.Time) R // next revision, time of change, settled or not
+	owes     func(R) bool                             // a hook
+	hear     func(ctx context.Context, op string, r R) error
+	accept   func(now, heard R) (R, bool) // notes that the hook accepted what it heard
+	note     func(ctx context.Context, op string, before, after R)
 }
 
 // records is what a keeper needs of a store.
@@ -42,7 +47,7 @@ type records[R any] struct {
 // saw it, or its id alone; what is returned is the newest that is known, also
 // beside an error.
 func (k *keeper[R]) advance(ctx context.Context, op string, known R, change func(R) (R, bool)) (R, error) {
-	unlock, err := k.kit.locks.lock(ctx, k.kind+k.id(known))
+	unlock, waited, err := k.kit.locks.lock(ctx, k.kind+k.id(known))
 	if err != nil {
 		return known, wrap(op, ErrDeadline, err)
 	}
@@ -50,7 +55,7 @@ func (k *keeper[R]) advance(ctx context.Context, op string, known R, change func
 	if k.inTx != nil {
 		return k.advanceInTx(ctx, op, known, change)
 	}
-	r, err := k.update(ctx, op, known, change)
+	r, err := k.update(ctx, op, known, !waited, change)
 	if err != nil {
 		return r, err
 	}
@@ -114,20 +119,32 @@ func (k *keeper[R]) hearOwed(ctx context.Context, op string, r R) (R, error) {
 	return k.advance(ctx, op, r, func(r R) (R, bool) { return r, false })
 }
 
-// update is advance without the lock and the hook.
-func (k *keeper[R]) update(ctx context.Context, op string, known R, change func(R) (R, bool)) (R, error) {
+// update is advance without the lock and the hook. Where known is likely to be
+// the newest it is not read again: if it is not, the save says so, and that it
+// needs no change is not believed.
+func (k *keeper[R]) update(ctx context.Context, op string, known R, newest bool, change func(R) (R, bool)) (R, error) {
 	for range maxConflicts {
-		r, err := k.get(ctx, k.id(known))
-		if err != nil {
-			return known, k.kit.storeError(ctx, op, err)
+		r := known
+		assumed := newest && k.revision(known) > 0
+		if newest = false; !assumed {
+			var err error
+			if r, err = k.get(ctx, k.id(known)); err != nil {
+				return known, k.kit.storeError(ctx, op, err)
+			}
+			known = r
 		}
-		known = r
 		next, ok := change(r)
+		if !ok && assumed {
+			continue
+		}
 		if !ok {
 			return r, nil
 		}
+		if !k.hooked {
+			next, _ = k.accept(next, next)
+		}
 		next = k.stamp(r, next, k.kit.now())
-		err = k.save(ctx, next)
+		err := k.save(ctx, next)
 		if err == nil {
 			k.note(ctx, op, r, next)
 			return next, nil
@@ -150,7 +167,7 @@ func (k *keeper[R]) settleHook(ctx context.Context, op string, r R) (R, error) {
 		if err := k.hear(ctx, op, r); err != nil {
 			return r, err
 		}
-		next, err := k.update(ctx, op, r, func(now R) (R, bool) { return k.accept(now, r) })
+		next, err := k.update(ctx, op, r, true, func(now R) (R, bool) { return k.accept(now, r) })
 		r = next
 		if err != nil {
 			return r, err

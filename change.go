@@ -22,10 +22,12 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 	of := func(s TokenStore) records[Token] { return records[Token]{get: s.Get, save: s.Save} }
 	tokens := &keeper[Token]{
 		kit: k, records: of(k.store),
-		id:     func(t Token) string { return t.ID },
-		owes:   func(t Token) bool { return t.Handled < t.Status },
-		hear:   k.hearToken,
-		accept: acceptToken,
+		hooked:   k.cfg.OnToken != nil,
+		id:       func(t Token) string { return t.ID },
+		revision: func(t Token) int64 { return t.Revision },
+		owes:     func(t Token) bool { return t.Handled < t.Status },
+		hear:     k.hearToken,
+		accept:   acceptToken,
 		stamp: func(before, t Token, now time.Time) Token {
 			t.Revision, t.UpdatedAt = before.Revision+1, now
 			return settle(t, now)
@@ -40,7 +42,7 @@ func (k *Kit) tokenKeeper() *keeper[Token] {
 			}
 		},
 	}
-	if tx, ok := k.cfg.Store.(TxStore); ok {
+	if tx, ok := k.cfg.Store.(TxStore); ok && tokens.hooked && !k.cfg.HooksAfterSave {
 		tx := checkedTxStore{tx}
 		tokens.inTx = func(ctx context.Context, fn func(context.Context, records[Token]) error) error {
 			return tx.InTx(ctx, func(ctx context.Context, s TokenStore) error { return fn(ctx, of(s)) })
@@ -73,7 +75,7 @@ func (k *Kit) supersede(ctx context.Context, op string, t Token) {
 		if older.Wallet != t.Wallet || older.Status != StatusActive || !older.CreatedAt.Before(newest.CreatedAt) {
 			continue
 		}
-		_, updateErr := k.tokens.update(ctx, op, older, func(now Token) (Token, bool) {
+		_, updateErr := k.tokens.update(ctx, op, older, true, func(now Token) (Token, bool) {
 			if now.Status != StatusActive || !now.DoubtedAt.IsZero() {
 				return now, false
 			}

@@ -83,7 +83,7 @@ func (k *Kit) Charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 	const op = "charge"
 	p.Attempt = max(p.Attempt, 1)
 	setDefault(&p.Terminal, PayOnPC)
-	unlock, err := k.locks.lock(ctx, "order "+p.OrderID)
+	unlock, _, err := k.locks.lock(ctx, "order "+p.OrderID)
 	if err != nil {
 		return Receipt{}, wrap(op, ErrDeadline, err)
 	}
@@ -347,7 +347,7 @@ func (k *Kit) unsentCharge(p ChargeParams, request PayRequest, err error) error 
 
 func (k *Kit) resolveCharge(ctx context.Context, tokenID string, request PayRequest, sent time.Time) (Receipt, error) {
 	unknown := func(err error) error { return k.unknownCharge(tokenID, request, sent, err) }
-	unlock, err := k.locks.lock(ctx, "order "+request.OrderID)
+	unlock, _, err := k.locks.lock(ctx, "order "+request.OrderID)
 	if err != nil {
 		return Receipt{}, unknown(err)
 	}

@@ -42,6 +42,13 @@ type Config struct {
 	// inside the store's transaction, so that what it writes through it happens
 	// exactly once.
 	OnToken func(context.Context, Change) error
+	// HooksAfterSave runs OnToken, OnPayment and OnRefund after the record is
+	// saved and outside of the store's transaction, as with a store that has
+	// none: at least once, and no longer with exactly one effect. For hooks that
+	// write nothing through the transaction: a slow one then holds no lock of the
+	// database, and saves that happen at the same time can share one commit.
+	// Without any hook there is no transaction either way.
+	HooksAfterSave bool
 	// OnPayment is called for each payment notification, at least once and in
 	// no certain order. An error means: deliver again. With Payments it is called
 	// when an attempt failed and when the order is paid, from wherever that was

@@ -19,8 +19,8 @@ type keyedLock struct {
 	users int // holders and waiters; the last one removes the lock
 }
 
-// lock waits for key until ctx ends.
-func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+// lock waits for key until ctx ends, and says whether it had to.
+func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), waited bool, err error) {
 	l.mu.Lock()
 	if l.held == nil {
 		l.held = make(map[string]*keyedLock)
@@ -31,14 +31,15 @@ func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 		l.held[key] = kl
 	}
 	kl.users++
+	waited = kl.users > 1
 	l.mu.Unlock()
 
 	select {
 	case kl.slot <- struct{}{}:
-		return func() { <-kl.slot; l.leave(key, kl) }, nil
+		return func() { <-kl.slot; l.leave(key, kl) }, waited, nil
 	case <-ctx.Done():
 		l.leave(key, kl)
-		return nil, ctx.Err()
+		return nil, true, ctx.Err()
 	}
 }
 

@@ -141,17 +141,19 @@ func (k *Kit) paymentKeeper() *keeper[Payment] {
 	}
 	payments := &keeper[Payment]{
 		kit: k, kind: "payment ", records: of(store),
-		id:     func(p Payment) string { return p.ID },
-		owes:   func(p Payment) bool { return p.owesHook() || slices.ContainsFunc(p.Refunds, RefundRecord.owesHook) },
-		hear:   k.hearPayment,
-		accept: acceptPayment,
+		hooked:   k.cfg.OnPayment != nil || k.cfg.OnRefund != nil,
+		id:       func(p Payment) string { return p.ID },
+		revision: func(p Payment) int64 { return p.Revision },
+		owes:     func(p Payment) bool { return p.owesHook() || slices.ContainsFunc(p.Refunds, RefundRecord.owesHook) },
+		hear:     k.hearPayment,
+		accept:   acceptPayment,
 		stamp: func(before, p Payment, now time.Time) Payment {
 			p.Revision, p.UpdatedAt = before.Revision+1, now
 			return settlePayment(p, now)
 		},
 		note: k.notePayment,
 	}
-	if tx, ok := store.(TxStore); ok {
+	if tx, ok := store.(TxStore); ok && payments.hooked && !k.cfg.HooksAfterSave {
 		payments.inTx = func(ctx context.Context, fn func(context.Context, records[Payment]) error) error {
 			return tx.InTx(ctx, func(ctx context.Context, s TokenStore) error {
 				inTx, ok := s.(PaymentStore)

@@ -27,7 +27,7 @@ func (k *Kit) Refund(ctx context.Context, p RefundParams) (Receipt, error) {
 	if err := k.client.requests.check(op, request); err != nil {
 		return Receipt{}, err
 	}
-	unlock, err := k.locks.lock(ctx, "order "+p.OrderID)
+	unlock, _, err := k.locks.lock(ctx, "order "+p.OrderID)
 	if err != nil {
 		return Receipt{}, wrap(op, ErrDeadline, err)
 	}
@@ -86,7 +86,7 @@ func (k *Kit) unknownRefund(request RefundRequest, err error) error {
 }
 
 func (k *Kit) resolveRefund(ctx context.Context, request RefundRequest) (Receipt, error) {
-	unlock, err := k.locks.lock(ctx, "order "+request.OrderID)
+	unlock, _, err := k.locks.lock(ctx, "order "+request.OrderID)
 	if err != nil {
 		return Receipt{}, k.unknownRefund(request, err)
 	}

@@ -122,3 +122,48 @@ func TestHookInsideTheTransaction(t *testing.T) {
 		})
 	}
 }
+
+func TestNoTransactionWhereNoHookNeedsOne(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*codegrant.Config){
+		"no hook":          func(c *codegrant.Config) { c.OnToken, c.OnPayment, c.OnRefund = nil, nil, nil },
+		"hooks after save": func(c *codegrant.Config) { c.HooksAfterSave = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, failing, calls := newLedgerStore(), true, 0
+			s := newShop(t, withConfig(func(c *codegrant.Config) {
+				c.Store, c.Payments = store, store
+				if change(c); c.HooksAfterSave {
+					c.OnToken = func(ctx context.Context, change codegrant.Change) error {
+						require.Nil(t, ctx.Value(ledgerKey{}))
+						kept, err := store.Get(ctx, change.Token.ID)
+						require.NoError(t, err)
+						require.Equal(t, change.Token.Revision, kept.Revision, "it is saved before")
+						require.Less(t, kept.Handled, kept.Status, "and the hook is owed")
+						if calls++; failing {
+							return errors.New("not now")
+						}
+						return nil
+					}
+				}
+			}))
+			token := s.start(t, "ann")
+			store.conflicts.Store(1000) // whoever begins a transaction fails
+			body := s.gateway.SignedBody(bizOf(created, token.ID, "ann", tokenValue), nil)
+			if name == "hooks after save" {
+				require.Equal(t, 503, s.deliver(t, token.ID, body).Code)
+				failing = false
+			}
+			require.Equal(t, 200, s.deliver(t, token.ID, body).Code)
+			require.Equal(t, 200, s.deliver(t, token.ID, body).Code)
+			got := s.get(t, token.ID)
+			require.Equal(t, []codegrant.Status{codegrant.StatusActive, codegrant.StatusActive}, []codegrant.Status{got.Status, got.Handled})
+			if name == "hooks after save" {
+				require.Equal(t, 2, calls)
+			} else {
+				require.Equal(t, int64(3), got.Revision, "made, sent to the wallet, active: one save each")
+			}
+		})
+	}
+}

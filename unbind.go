@@ -71,12 +71,12 @@ func (k *Kit) endUnbinding(ctx context.Context, op string, t Token) (Token, erro
 
 // markUnbinding stops new charges before the gateway hears of it.
 func (k *Kit) markUnbinding(ctx context.Context, op string, known Token) (Token, error) {
-	unlock, err := k.locks.lock(ctx, known.ID)
+	unlock, _, err := k.locks.lock(ctx, known.ID)
 	if err != nil {
 		return known, wrap(op, ErrDeadline, err)
 	}
 	defer unlock()
-	return k.tokens.update(ctx, op, known, func(t Token) (Token, bool) {
+	return k.tokens.update(ctx, op, known, true, func(t Token) (Token, bool) {
 		if t.Status != StatusActive {
 			return t, false
 		}

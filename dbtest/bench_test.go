@@ -27,7 +27,25 @@ func BenchmarkStore(b *testing.B) {
 			db.SetMaxOpenConns(8)
 			db.SetMaxIdleConns(8)
 			store := s.migrated(b, db)
+			updatable := make(chan codegrant.Token, 1024)
+			for range 1024 {
+				t := token(fmt.Sprint("REQ-", ids.Add(1)))
+				require.NoError(b, store.Save(b.Context(), t))
+				updatable <- t
+			}
 			for name, work := range map[string]func(ctx context.Context) error{
+				"update": func(ctx context.Context) error {
+					t := <-updatable
+					t.Revision++
+					defer func() { updatable <- t }()
+					return store.Save(ctx, t)
+				},
+				"update in a transaction": func(ctx context.Context) error {
+					t := <-updatable
+					t.Revision++
+					defer func() { updatable <- t }()
+					return store.InTx(ctx, func(ctx context.Context, tx codegrant.TokenStore) error { return tx.Save(ctx, t) })
+				},
 				"insert":                  func(ctx context.Context) error { return insert(ctx, store) },
 				"insert in a transaction": func(ctx context.Context) error { return store.InTx(ctx, insert) },
 				"get": func(ctx context.Context) error {
@@ -36,7 +54,7 @@ func BenchmarkStore(b *testing.B) {
 				},
 			} {
 				b.Run(name, func(b *testing.B) {
-					b.SetParallelism(4)
+					b.SetParallelism(32)
 					b.RunParallel(func(pb *testing.PB) {
 						for pb.Next() {
 							if err := work(b.Context()); err != nil {

@@ -57,14 +57,42 @@ func (c recordingConn) ExecContext(ctx context.Context, query string, args []dri
 }
 
 func (c recordingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.r.note(query, args)
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+func (c recordingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	stmt, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return recordingStmt{stmt, c.r, query}, nil
+}
+
+type recordingStmt struct {
+	driver.Stmt
+	r     *recorder
+	query string
+}
+
+func (s recordingStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (s recordingStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	s.r.note(s.query, args)
+	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+}
+
+// note keeps a look-up.
+func (r *recorder) note(query string, args []driver.NamedValue) {
 	if strings.HasPrefix(query, "SELECT id, ") || strings.HasPrefix(query, "SELECT record ") {
 		values := make([]any, len(args))
 		for i, arg := range args {
 			values[i] = arg.Value
 		}
-		c.r.mu.Lock()
-		c.r.found = append(c.r.found, recorded{query, values})
-		c.r.mu.Unlock()
+		r.mu.Lock()
+		r.found = append(r.found, recorded{query, values})
+		r.mu.Unlock()
 	}
-	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }

@@ -36,7 +36,7 @@ func (s *Store) SavePayment(ctx context.Context, p codegrant.Payment) error {
 	if err != nil {
 		return err
 	}
-	return s.save(ctx, savePayment, s.sql.payments, p.Revision, append(paymentFieldsOf(p, record), s.key(p.ID)))
+	return s.save(ctx, s.payments, p.ID, p.Revision, append(paymentFieldsOf(p, record), s.key(p.ID)))
 }
 
 // UnsettledPayments implements [codegrant.PaymentStore]. Like [Store.Unsettled]

@@ -8,20 +8,22 @@ import (
 	"github.com/codegrant/codegrant"
 )
 
-// save inserts a record of revision 1, and replaces the revision before any
-// other one. args are those of the insert.
-func (s *Store) save(ctx context.Context, op string, into writes, revision int64, args []any) error {
-	if tx := s.joined(ctx); tx != nil {
-		if err := tx.whole(ctx, op); err != nil {
-			return err
-		}
+// save saves a record: in the transaction of ctx, else in a commit that it may
+// share with others. args are those of the insert.
+func (s *Store) save(ctx context.Context, g *group, id string, revision int64, args []any) error {
+	tx := s.joined(ctx)
+	if tx == nil {
+		return g.save(ctx, id, revision, args)
 	}
-	query := into.insert
-	if revision != 1 {
-		// The revision always changes, so MySQL counts the row whether or not
-		// the connection asks for found rows.
-		query, args = into.update, append(args, revision-1)
+	if err := tx.whole(ctx, g.op); err != nil {
+		return err
 	}
+	return s.saveOne(ctx, g.op, g.into, revision, args)
+}
+
+// saveOne saves a record in one statement.
+func (s *Store) saveOne(ctx context.Context, op string, into writes, revision int64, args []any) error {
+	query, args := into.one(revision, args)
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return s.wrap(ctx, op, err)
@@ -100,6 +102,6 @@ func (s *Store) run(ctx context.Context, op string, f func(querier) error) error
 		return t.run(ctx, op, f)
 	}
 	s.warnOnce(ctx)
-	err := again(ctx, patience, func() error { return f(s.db) }, s.dialect.lost)
+	err := again(ctx, patience, func() error { return f(onPool{s.prepared}) }, s.dialect.lost)
 	return s.wrap(ctx, op, err)
 }

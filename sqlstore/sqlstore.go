@@ -94,6 +94,10 @@ type Store struct {
 	log     *slog.Logger
 	sql     statements
 	checked atomic.Bool // the durability was looked at
+	// tokens and payments gather what is saved outside of transactions.
+	tokens, payments *group
+	// prepared are the statements that were run before.
+	prepared *prepared
 	// writer is held by whoever writes to SQLite, which has one writer at a
 	// time: a queue is fair and quick where SQLite's polling is neither. Nil for
 	// other databases.
@@ -131,8 +135,10 @@ func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, dialect: d, prefix: o.TablePrefix, plain: o.AllowPlaintext,
-		log: o.Logger, sql: newStatements(d, o.TablePrefix),
+		log: o.Logger, sql: newStatements(d, o.TablePrefix), prepared: newPrepared(db, d),
 	}
+	s.tokens = &group{store: s, into: s.sql.tokens, op: "save"}
+	s.payments = &group{store: s, into: s.sql.payments, op: savePayment}
 	if d == SQLite {
 		s.writer = make(chan struct{}, 1)
 	}

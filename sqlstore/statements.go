@@ -19,6 +19,10 @@ const (
 		"bind_reference, auth_url, auth_state, return_to, login_id, ended_by, " +
 		"doubted_at, unsettled_since, created_at, updated_at"
 
+	// types are PostgreSQL's, of the fields and the key.
+	types = "text text text smallint smallint bigint text text text text text text text text " +
+		"bigint bigint bigint bigint bytea"
+
 	selectTokens = "SELECT id, " + fields + " FROM codegrant_tokens "
 
 	getToken      = selectTokens + "WHERE id = ?"
@@ -34,6 +38,8 @@ const (
 	// [paymentFieldsOf]. Only the last one is read back.
 	paymentFields = "account_id, order_id, user_id, token_id, wallet, attempt, outcome, amount_minor, currency, " +
 		"revision, unsettled_since, created_at, updated_at, record"
+
+	paymentTypes = "text text text text text bigint text bigint text bigint bigint bigint bigint text bytea"
 
 	selectPayments = "SELECT record FROM codegrant_payments "
 
@@ -90,7 +96,10 @@ type statements struct {
 
 // writes are the two statements that save a record. Both take the fields and
 // the id; the update also the revision that it replaces.
-type writes struct{ insert, update string }
+type writes struct {
+	insert, update   string
+	inserts, updates manyRows // the same for several rows; none on SQLite
+}
 
 func newStatements(d Dialect, prefix string) statements {
 	locked, begun, release, durability := forUpdate, "", "", durabilityPostgreSQL
@@ -109,8 +118,10 @@ func newStatements(d Dialect, prefix string) statements {
 		}
 		return text
 	}
-	into := func(table, fields string) writes {
+	into := func(table, fields, types string) writes {
+		inserts, updates := groupWrites(d, adapt, table, fields, types)
 		return writes{
+			inserts: inserts, updates: updates,
 			insert: adapt("INSERT INTO " + table + " (" + fields + ", id) VALUES (" +
 				strings.Repeat("?, ", strings.Count(fields, ",")+1) + "?)" + onConflict("id")),
 			update: adapt("UPDATE " + table + " SET " + strings.ReplaceAll(fields, ",", " = ?,") + " = ? " +
@@ -118,7 +129,7 @@ func newStatements(d Dialect, prefix string) statements {
 		}
 	}
 	return statements{
-		tokens: into("codegrant_tokens", fields), payments: into("codegrant_payments", paymentFields),
+		tokens: into("codegrant_tokens", fields, types), payments: into("codegrant_payments", paymentFields, paymentTypes),
 		get: adapt(getToken), byFingerprint: adapt(byFingerprint), byUser: adapt(byUser),
 		unsettled: adapt(unsettled), list: adapt(listTokens),
 		getLocked: adapt(getToken + locked), byFingerprintLocked: adapt(byFingerprint + locked),

@@ -17,14 +17,15 @@ func (s *Store) Get(ctx context.Context, id string) (codegrant.Token, error) {
 }
 
 // Save implements [codegrant.TokenStore] in one statement, and so in one round
-// trip. Apart from the contract's, it returns [ErrPlaintext], and an error for
+// trip. Saves that wait for each other outside of transactions share one commit;
+// one that fails costs no other. Apart from the contract's, it returns [ErrPlaintext], and an error for
 // a text that is too long (256 bytes in ids, account ids and fingerprints, 1,024
 // in user ids, 65,535 elsewhere), not UTF-8, or holds a NUL.
 func (s *Store) Save(ctx context.Context, t codegrant.Token) error {
 	if err := s.check(t); err != nil {
 		return err
 	}
-	return s.save(ctx, "save", s.sql.tokens, t.Revision, append(fieldsOf(t), s.key(t.ID)))
+	return s.save(ctx, s.tokens, t.ID, t.Revision, append(fieldsOf(t), s.key(t.ID)))
 }
 
 // ByFingerprint implements [codegrant.TokenStore].

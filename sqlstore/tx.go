@@ -69,7 +69,7 @@ func (t *transaction) run(ctx context.Context, op string, f func(querier) error)
 	if err := t.doom(nil); err != nil {
 		return err
 	}
-	err := f(t.tx)
+	err := f(onTx{t.store.prepared, t.tx})
 	lost := t.store.dialect.lost(err)
 	err = t.store.wrap(ctx, op, err)
 	if lost {
@@ -112,6 +112,7 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx codegr
 		return failed
 	}
 	s.warnOnce(ctx)
+	s.prepared.forTx(ctx, s.sql)
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return s.wrap(ctx, "begin", err)
@@ -139,13 +140,9 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx codegr
 // because a transaction that reads before it writes fails for good when
 // somebody else has written in between; on MySQL it sets the guard.
 func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
-	options := &sql.TxOptions{}
-	if s.dialect == MySQL {
-		options.Isolation = sql.LevelReadCommitted
-	}
 	var tx *sql.Tx
 	err := again(ctx, patience, func() (err error) {
-		tx, err = s.db.BeginTx(ctx, options)
+		tx, err = s.db.BeginTx(ctx, s.txOptions())
 		if err != nil || s.sql.begun == "" {
 			return err
 		}
@@ -155,6 +152,13 @@ func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
 		return err
 	}, s.dialect.lost)
 	return tx, err
+}
+
+func (s *Store) txOptions() *sql.TxOptions {
+	if s.dialect == MySQL {
+		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
 }
 
 // enter waits for the turn to write, if there are turns and ctx's transaction

@@ -108,9 +108,39 @@ func (c killingConn) QueryContext(ctx context.Context, query string, args []driv
 	return rows, err
 }
 
+// PrepareContext is no step: it changes nothing. Running the statement is one.
+func (c killingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	stmt, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return killingStmt{stmt, c.killer}, nil
+}
+
 // Prepare would let a statement pass uncounted.
 func (c killingConn) Prepare(string) (driver.Stmt, error) {
-	return nil, errors.New("a prepared statement is no step")
+	return nil, errors.New("a statement prepared without a context is no step")
+}
+
+type killingStmt struct {
+	driver.Stmt
+	killer *killer
+}
+
+func (s killingStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	err = s.killer.step(func() error {
+		result, err = s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+		return err
+	})
+	return result, err
+}
+
+func (s killingStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = s.killer.step(func() error {
+		rows, err = s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+		return err
+	})
+	return rows, err
 }
 
 type killingTx struct {
