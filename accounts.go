@@ -279,6 +279,7 @@ func (a *Accounts) Apply(ctx context.Context, body []byte, accountID, id string)
 	m := readMessage(body, a.base.cfg.MaxBody)
 	k, err := a.judge(context.WithoutCancel(ctx), m, accountID)
 	if err != nil {
+		m.env.release()
 		a.base.reject(ctx, "notify", err)
 		return err
 	}
@@ -290,7 +291,7 @@ func (a *Accounts) Apply(ctx context.Context, body []byte, accountID, id string)
 func (a *Accounts) judge(ctx context.Context, m message, accountID string) (*Kit, error) {
 	switch {
 	case m.err == nil && accountID == "":
-		accountID = m.env.accountID
+		accountID = string(m.env.accountID)
 	case m.err != nil && (accountID == "" || !looksUnsigned(m.body)):
 		return nil, m.err // an unsigned one may make the Kit ask: Config.QueryUnsigned
 	}

@@ -186,7 +186,7 @@ func (c *Client) judge(op string, request any, sent []byte, status int, body []b
 	c.usage[salt].Load().count()
 	// PingPong v4, Basic Rules for API Usage: a description has at most 500
 	// characters, and may echo what anybody sent.
-	a := &answer{code: env.code, description: clip(c.mask(request, env.description), 2000), httpStatus: status, biz: env.biz}
+	a := &answer{code: string(env.code), description: clip(c.mask(request, string(env.description)), 2000), httpStatus: status, biz: env.biz}
 	if status == http.StatusTooManyRequests || status >= 500 {
 		return nil, c.undecided(op, request, a)
 	}

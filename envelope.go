@@ -2,8 +2,8 @@ package codegrant
 
 import (
 	"bytes"
-	"errors"
-	"slices"
+	"sync"
+	"unicode/utf8"
 )
 
 // maxEnvelopeMembers is well above the eight that the protocol has.
@@ -11,112 +11,163 @@ const maxEnvelopeMembers = 32
 
 // envelope is a message of the gateway before its signature is judged. The
 // members that the digest covers and the fields that the kit uses are the same
-// bytes of one reading: what is verified is what is used.
+// bytes of one reading: what is verified is what is used. These bytes are the
+// caller's, or the envelope's own until it is released.
 type envelope struct {
-	accountID, clientID string
-	code, description   string
-	signType, version   string
+	accountID, clientID []byte
+	code, description   []byte
+	signType, version   []byte
 	sign                []byte
 	bizContent          []byte
-	biz                 document // bizContent, read strictly
 
-	signed []member // every top-level member but sign, sorted by name
-	empty  bool     // some signed member is a blank string
+	doc    document
+	biz    document  // bizContent, read strictly
+	signed []*member // every top-level member but sign, sorted by name
+	empty  bool      // some signed member is a blank string
+
+	text []byte       // under the digest, a salt in front
+	read Notification // what reflection fills in; see notification
 }
+
+// What a released envelope may keep for the next message: enough for any of the
+// protocol, so that a huge one leaves nothing behind.
+const (
+	maxPooledBytes   = 8 << 10
+	maxPooledMembers = 256
+)
+
+// envelopes that were released, without a trace of the message that they held.
+var envelopes = sync.Pool{New: func() any { return new(envelope) }}
 
 // readEnvelope reads body strictly and judges its form. Only an answer may
 // come without bizContent, as a refusal does. Errors match [ErrMalformed], or
 // [ErrBadSignature] for a readable message without sign, and repeat nothing of
 // the body.
 func readEnvelope(body []byte, needBiz bool) (*envelope, error) {
-	doc, err := parseDocument(body)
-	if err != nil {
-		return nil, wrap("read", ErrMalformed, err)
-	}
-	e := &envelope{}
-	if err := e.collect(doc); err != nil {
-		return nil, wrap("read", ErrMalformed, err)
-	}
-	if len(e.sign) == 0 {
-		return nil, wrap("read", ErrBadSignature, errors.New("sign is missing"))
-	}
-	if err := e.checkForm(needBiz); err != nil {
-		return nil, wrap("read", ErrMalformed, err)
+	e := envelopes.Get().(*envelope)
+	if code, err := e.readBody(body, needBiz); err != nil {
+		e.release()
+		return nil, &Error{Op: "read", Code: code, Err: err}
 	}
 	return e, nil
 }
 
-func (e *envelope) collect(doc document) error {
+// release gives e back, which nobody may use any longer, nor anything that was
+// read out of it and not copied. An envelope that is never released is only
+// garbage. e may be nil.
+func (e *envelope) release() {
+	if e == nil {
+		return
+	}
+	e.doc.wipe()
+	e.biz.wipe()
+	*e = envelope{doc: e.doc, biz: e.biz, signed: wiped(e.signed), text: wiped(e.text)}
+	if e.reusable() {
+		envelopes.Put(e)
+	}
+}
+
+func (e *envelope) reusable() bool {
+	return max(cap(e.text), cap(e.doc.scratch), cap(e.biz.scratch)) <= maxPooledBytes &&
+		max(cap(e.doc.members), cap(e.biz.members)) <= maxPooledMembers
+}
+
+func (e *envelope) readBody(body []byte, needBiz bool) (Code, error) {
+	if !utf8.Valid(body) {
+		return ErrMalformed, errUTF8
+	}
+	if err := e.doc.read(body); err != nil {
+		return ErrMalformed, err
+	}
+	if err := e.collect(); err != nil {
+		return ErrMalformed, err
+	}
+	if len(e.sign) == 0 {
+		return ErrBadSignature, errUnsigned
+	}
+	return ErrMalformed, e.checkForm(needBiz)
+}
+
+func (e *envelope) collect() error {
 	received := 0
-	e.signed = make([]member, 0, min(len(doc.members), maxEnvelopeMembers))
-	for _, m := range doc.members {
+	for i := range e.doc.members {
+		m := &e.doc.members[i]
 		if m.parent != -1 {
 			continue
 		}
 		if received++; received > maxEnvelopeMembers {
-			return errors.New("too many members")
+			return errMembers
 		}
-		if err := checkMember(m); err != nil {
+		field := e.field(m.name)
+		if err := e.checkMember(m, field); err != nil {
 			return err
-		}
-		if string(m.name) == "sign" {
-			if !blank(m) {
-				e.sign = m.value
-			}
-			continue
 		}
 		if m.kind == jsonNull {
 			continue // PingPong v4, Signature Convention: null is not signed
 		}
-		if blank(m) {
-			e.empty = true
-		} else {
-			e.set(m)
+		isBlank := blank(m)
+		if field != nil && !isBlank {
+			*field = m.value
 		}
-		e.signed = append(e.signed, m)
+		if field == &e.sign {
+			continue
+		}
+		e.empty = e.empty || isBlank
+		e.sortIn(m)
 	}
-	slices.SortFunc(e.signed, func(a, b member) int { return bytes.Compare(a.name, b.name) })
 	return nil
 }
 
-func (e *envelope) set(m member) {
-	switch string(m.name) {
-	case "accId":
-		e.accountID = string(m.value)
-	case "clientId":
-		e.clientID = string(m.value)
-	case "code":
-		e.code = string(m.value)
-	case "description":
-		e.description = string(m.value)
-	case "signType":
-		e.signType = string(m.value)
-	case "version":
-		e.version = string(m.value)
-	case "bizContent":
-		e.bizContent = m.value
+// sortIn adds m to the signed members at its place.
+func (e *envelope) sortIn(m *member) {
+	e.signed = append(e.signed, m)
+	for i := len(e.signed) - 1; i > 0 && bytes.Compare(e.signed[i-1].name, m.name) > 0; i-- {
+		e.signed[i-1], e.signed[i] = m, e.signed[i-1]
 	}
 }
 
+// field returns where the value of a member of the protocol belongs, nil for
+// any other name.
+func (e *envelope) field(name []byte) *[]byte {
+	switch string(name) {
+	case "accId":
+		return &e.accountID
+	case "clientId":
+		return &e.clientID
+	case "code":
+		return &e.code
+	case "description":
+		return &e.description
+	case "signType":
+		return &e.signType
+	case "version":
+		return &e.version
+	case "bizContent":
+		return &e.bizContent
+	case "sign":
+		return &e.sign
+	}
+	return nil
+}
+
 // checkMember refuses what would make the text under the digest ambiguous:
-// name=value&name=value can be split again wherever a value holds '&'.
-func checkMember(m member) error {
-	name := string(m.name)
-	if isProtocolText(name) && m.kind != jsonString && m.kind != jsonNull {
-		return errors.New(name + " is not a string")
+// name=value&name=value can be split again wherever a value holds '&'. field is
+// where the value belongs.
+func (e *envelope) checkMember(m *member, field *[]byte) error {
+	isBiz := field == &e.bizContent
+	// The protocol has its members as strings; bizContent is tolerated as an
+	// object, and sign is judged later.
+	if field != nil && !isBiz && field != &e.sign && m.kind != jsonString && m.kind != jsonNull {
+		return formError(string(m.name) + " is not a string")
 	}
-	if name == "" || bytes.ContainsAny(m.name, "=&") || hasControl(m.name, "") {
-		return errors.New("bad member name")
+	if field == nil && (len(m.name) == 0 || bytes.ContainsAny(m.name, "=&") || hasControl(m.name, false)) {
+		return errName
 	}
-	allowed := ""
-	if name == "bizContent" {
-		allowed = "\t\r\n" // JSON white space between tokens
+	if m.hasControl(isBiz) {
+		return formError("control character in " + printableName(m, field))
 	}
-	if hasControl(m.value, allowed) {
-		return errors.New("control character in " + printableName(name))
-	}
-	if name != "bizContent" && name != "description" && bytes.IndexByte(m.value, '&') >= 0 {
-		return errors.New("'&' in " + printableName(name))
+	if !isBiz && field != &e.description && bytes.IndexByte(m.value, '&') >= 0 {
+		return formError("'&' in " + printableName(m, field))
 	}
 	return nil
 }
@@ -126,28 +177,38 @@ func checkMember(m member) error {
 func (e *envelope) checkForm(needBiz bool) error {
 	switch {
 	case needBiz && len(e.bizContent) == 0:
-		return errors.New("bizContent is missing")
-	case e.signType != string(SHA256) && e.signType != string(MD5):
-		return errors.New("signType is missing or unknown")
-	case e.accountID != "" && !isID(e.accountID):
-		return errors.New("accId has the wrong form")
-	case e.clientID != "" && !isID(e.clientID):
-		return errors.New("clientId has the wrong form")
-	case e.version != "" && e.version != protocolVersion:
-		return errors.New("version has the wrong form")
-	case len(e.code) > 6 || (e.code != "" && !isWord(e.code)):
-		return errors.New("code has the wrong form")
+		return errNoContent
+	case string(e.signType) != string(SHA256) && string(e.signType) != string(MD5):
+		return errSignType
+	case len(e.accountID) > 0 && !isID(e.accountID):
+		return errAccountID
+	case len(e.clientID) > 0 && !isID(e.clientID):
+		return errClientID
+	case len(e.version) > 0 && string(e.version) != protocolVersion:
+		return errVersion
+	case len(e.code) > 6 || (len(e.code) > 0 && !isWord(e.code)):
+		return errCode
 	}
 	if len(e.bizContent) == 0 {
 		return nil
 	}
-	biz, err := parseDocument(e.bizContent)
-	if err != nil {
-		return errors.New("bizContent: " + err.Error())
+	// Valid UTF-8 stays valid when it is unescaped: no lone surrogate got here.
+	if err := e.biz.read(e.bizContent); err != nil {
+		return formError("bizContent: " + err.Error())
 	}
-	e.biz = biz
 	return nil
 }
+
+const (
+	errUnsigned  formError = "sign is missing"
+	errName      formError = "bad member name"
+	errNoContent formError = "bizContent is missing"
+	errSignType  formError = "signType is missing or unknown"
+	errAccountID formError = "accId has the wrong form"
+	errClientID  formError = "clientId has the wrong form"
+	errVersion   formError = "version has the wrong form"
+	errCode      formError = "code has the wrong form"
+)
 
 // canonical appends the text that the digest covers, without the salt.
 // PingPong v4, Signature Convention: names in ascending byte order, raw
@@ -156,7 +217,7 @@ func (e *envelope) checkForm(needBiz bool) error {
 func (e *envelope) canonical(dst []byte, keepEmpty bool) []byte {
 	first := len(dst)
 	for _, m := range e.signed {
-		if !keepEmpty && blank(m) {
+		if e.empty && !keepEmpty && blank(m) {
 			continue
 		}
 		if len(dst) > first {
@@ -169,41 +230,51 @@ func (e *envelope) canonical(dst []byte, keepEmpty bool) []byte {
 	return dst
 }
 
-func blank(m member) bool {
+// canonicalSize is enough for what canonical appends, in bytes.
+func (e *envelope) canonicalSize() int {
+	size := 0
+	for _, m := range e.signed {
+		size += len(m.name) + len(m.value) + len("=&")
+	}
+	return size
+}
+
+func blank(m *member) bool {
 	return m.kind == jsonString && len(bytes.TrimSpace(m.value)) == 0
 }
 
-func hasControl(s []byte, allowed string) bool {
+// hasControl reports a control character of ASCII in m's value. JSON may have
+// blanks, which are tabs and line ends, between its tokens.
+func (m *member) hasControl(mayHaveBlanks bool) bool {
+	if m.kind != jsonString {
+		return hasControl(m.value, mayHaveBlanks)
+	}
+	// A string has no control character but by an escape, and DEL.
+	return m.escapes&escapedControl != 0 || (m.escapes&escapedBlank != 0 && !mayHaveBlanks) ||
+		bytes.IndexByte(m.value, 0x7f) >= 0
+}
+
+func hasControl(s []byte, mayHaveBlanks bool) bool {
 	for _, c := range s {
-		if (c < 0x20 || c == 0x7f) && bytes.IndexByte([]byte(allowed), c) < 0 {
+		if c == 0x7f || (c < 0x20 && (!mayHaveBlanks || (c != '\t' && c != '\n' && c != '\r'))) {
 			return true
 		}
 	}
 	return false
 }
 
-// isProtocolText reports the members that the protocol has as strings; only
-// bizContent is tolerated as an object.
-func isProtocolText(name string) bool {
-	switch name {
-	case "accId", "clientId", "code", "description", "signType", "version":
-		return true
-	}
-	return false
-}
-
 // printableName names a member in an error only when it is the protocol's own
 // name: anything else is the sender's text.
-func printableName(name string) string {
-	if isProtocolText(name) || name == "sign" || name == "bizContent" {
-		return name
+func printableName(m *member, field *[]byte) string {
+	if field != nil {
+		return string(m.name)
 	}
 	return "an unknown member"
 }
 
 // isID reports the form of accId and clientId.
-func isID(s string) bool {
-	if s == "" || len(s) > 64 {
+func isID[T string | []byte](s T) bool {
+	if len(s) == 0 || len(s) > 64 {
 		return false
 	}
 	for i := range len(s) {
@@ -214,7 +285,7 @@ func isID(s string) bool {
 	return true
 }
 
-func isWord(s string) bool {
+func isWord[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if !isAlnum(s[i]) {
 			return false

@@ -136,5 +136,5 @@ func FuzzCanonicalText(f *testing.F) {
 
 // acted is what the kit acts on of an envelope.
 func acted(e *envelope) []string {
-	return []string{e.accountID, e.clientID, e.code, e.signType, e.version, string(bytes.TrimSpace(e.bizContent))}
+	return []string{string(e.accountID), string(e.clientID), string(e.code), string(e.signType), string(e.version), string(bytes.TrimSpace(e.bizContent))}
 }

@@ -212,8 +212,8 @@ func FuzzReadEnvelope(f *testing.F) {
 				continue
 			}
 			for name, used := range map[string]string{
-				"accId": e.accountID, "clientId": e.clientID, "code": e.code, "version": e.version,
-				"signType": e.signType, "description": e.description, "bizContent": string(e.bizContent), "sign": string(e.sign),
+				"accId": string(e.accountID), "clientId": string(e.clientID), "code": string(e.code), "version": string(e.version),
+				"signType": string(e.signType), "description": string(e.description), "bizContent": string(e.bizContent), "sign": string(e.sign),
 			} {
 				require.Equal(t, r.value(name), used, name)
 			}

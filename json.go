@@ -2,8 +2,6 @@ package codegrant
 
 import (
 	"bytes"
-	"errors"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -14,7 +12,24 @@ import (
 const (
 	maxDepth         = 16  // nested objects and arrays
 	maxObjectMembers = 128 // members of one object
-	fewMembers       = 16  // as many are compared one by one, which no message of the protocol exceeds by much
+)
+
+// formError is why a message cannot be read. It repeats nothing of the message,
+// and as a constant it costs whoever is refused nothing.
+type formError string
+
+// Error returns the reason.
+func (e formError) Error() string { return string(e) }
+
+const (
+	errSyntax    formError = "not valid JSON"
+	errUTF8      formError = "invalid UTF-8"
+	errNoObject  formError = "not a JSON object"
+	errTrailing  formError = "bytes after the object"
+	errDepth     formError = "nested too deeply"
+	errMembers   formError = "too many members"
+	errDuplicate formError = "duplicate member"
+	errSurrogate formError = "lone surrogate"
 )
 
 type jsonKind uint8
@@ -33,60 +48,81 @@ type member struct {
 	name   []byte   // unescaped
 	value  []byte   // a string unescaped; anything else as the raw bytes
 	kind   jsonKind // what value is
+
+	escapes uint8 // of a string: what its escapes stand for
 }
 
 // document is one JSON object read strictly: valid UTF-8, no duplicate names,
 // no lone surrogates, nothing but white space around it. Members of nested
 // objects follow their parent; the inside of arrays is checked, not listed.
+// Names and values are pieces of the input, or of scratch where the input has
+// an escape.
 type document struct {
 	members []member
+	names   [][]byte // of the objects that are being read, outermost first
+	scratch []byte
 }
 
 func parseDocument(data []byte) (document, error) {
 	if !utf8.Valid(data) {
-		return document{}, errors.New("invalid UTF-8")
+		return document{}, errUTF8
 	}
-	p := jsonParser{data: data}
+	var d document
+	if err := d.read(data); err != nil {
+		return document{}, err
+	}
+	return d, nil
+}
+
+// read reads data, which is valid UTF-8, into an empty document.
+func (d *document) read(data []byte) error {
+	if d.members == nil {
+		n := min(16, 2+len(data)/48) // enough for the protocol's own
+		d.members, d.names = make([]member, 0, n), make([][]byte, 0, n)
+	}
+	p := jsonParser{data: data, doc: d}
 	p.space()
 	if p.peek() != '{' {
-		return document{}, errors.New("not a JSON object")
+		return errNoObject
 	}
-	p.doc.members = make([]member, 0, min(16, 2+len(data)/48)) // enough for the protocol's own
 	if err := p.object(-1, 1, true); err != nil {
-		return document{}, err
+		return err
 	}
 	p.space()
 	if p.pos != len(data) {
-		return document{}, errors.New("bytes after the object")
+		return errTrailing
 	}
-	return p.doc, nil
+	return nil
+}
+
+// wipe empties d for the next input. Nothing of the last one stays.
+func (d *document) wipe() {
+	d.members, d.names, d.scratch = wiped(d.members), wiped(d.names), wiped(d.scratch)
+}
+
+// wiped returns s, empty and cleared to its capacity.
+func wiped[T any](s []T) []T {
+	clear(s[:cap(s)])
+	return s[:0]
 }
 
 // get returns the member at path, one name per level.
 func (d *document) get(path ...string) (member, bool) {
-	parent := -1
-	for _, name := range path {
-		if parent = d.child(parent, name); parent < 0 {
-			return member{}, false
-		}
+	if i := d.find(path); i >= 0 {
+		return d.members[i], true
 	}
-	if parent < 0 {
-		return member{}, false
-	}
-	return d.members[parent], true
+	return member{}, false
 }
 
-// at is get with the names in one text, separated by dots, as in a wire tag.
-func (d *document) at(path string) (member, bool) {
-	parent := -1
-	for more := true; more; {
-		var name string
-		name, path, more = strings.Cut(path, ".")
-		if parent = d.child(parent, name); parent < 0 {
-			return member{}, false
+// find returns the index of the member at path, -1 when there is none.
+func (d *document) find(path []string) int {
+	at := -1
+	for _, name := range path {
+		if at = d.child(at, name); at < 0 {
+			return -1
 		}
 	}
-	return d.members[parent], true
+	return at
 }
 
 // child returns the index of the member with that name in the object at parent,
@@ -113,11 +149,9 @@ func (d *document) text(path ...string) string {
 type jsonParser struct {
 	data    []byte
 	pos     int
-	doc     document
-	scratch []byte // unescaped strings; never outgrows its first capacity
+	doc     *document
+	escapes uint8 // of the last string
 }
-
-var errSyntax = errors.New("not valid JSON")
 
 func (p *jsonParser) peek() byte {
 	if p.pos < len(p.data) {
@@ -126,7 +160,14 @@ func (p *jsonParser) peek() byte {
 	return 0
 }
 
+// space skips white space, of which most messages have none.
 func (p *jsonParser) space() {
+	if p.pos < len(p.data) && p.data[p.pos] <= ' ' {
+		p.skipSpace()
+	}
+}
+
+func (p *jsonParser) skipSpace() {
 	for p.pos < len(p.data) {
 		switch p.data[p.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -141,7 +182,7 @@ func (p *jsonParser) space() {
 // document under parent; the others are only checked.
 func (p *jsonParser) object(parent, depth int, list bool) error {
 	if depth > maxDepth {
-		return errors.New("nested too deeply")
+		return errDepth
 	}
 	p.pos++ // '{'
 	p.space()
@@ -149,11 +190,11 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		p.pos++
 		return nil
 	}
-	var names [fewMembers][]byte // of the first members; more of them go into seen
-	var seen map[string]bool
+	first := len(p.doc.names)
+	var seen nameSet
 	for n := 0; ; n++ {
 		if n == maxObjectMembers {
-			return errors.New("too many members")
+			return errMembers
 		}
 		if p.peek() != '"' {
 			return errSyntax
@@ -162,22 +203,10 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		if err != nil {
 			return err
 		}
-		for _, earlier := range names[:min(n, fewMembers)] {
-			if bytes.Equal(earlier, name) {
-				return errors.New("duplicate member")
-			}
+		if !seen.add(name, p.doc.names[first:]) {
+			return errDuplicate
 		}
-		switch {
-		case n < fewMembers:
-			names[n] = name
-		case seen[string(name)]:
-			return errors.New("duplicate member")
-		case seen == nil:
-			seen = make(map[string]bool, maxObjectMembers-fewMembers)
-			fallthrough
-		default:
-			seen[string(name)] = true
-		}
+		p.doc.names = append(p.doc.names, name)
 		p.space()
 		if p.peek() != ':' {
 			return errSyntax
@@ -194,6 +223,7 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 			p.space()
 		case '}':
 			p.pos++
+			p.doc.names = p.doc.names[:first]
 			return nil
 		default:
 			return errSyntax
@@ -208,18 +238,24 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte) error {
 		return err
 	}
 	index := len(p.doc.members)
-	p.doc.members = append(p.doc.members, member{parent: parent, name: name})
+	p.doc.members = append(p.doc.members, member{})
+	m := &p.doc.members[index]
+	m.parent, m.name = parent, name
 	var kind jsonKind
 	var value []byte
 	var err error
-	if p.peek() == '{' {
-		start := p.pos
+	switch start := p.pos; p.peek() {
+	case '"':
+		kind = jsonString
+		value, err = p.str()
+	case '{':
 		kind, err = jsonObject, p.object(index, depth+1, true)
 		value = p.data[start:p.pos]
-	} else {
+	default:
 		kind, value, err = p.value(depth)
 	}
-	p.doc.members[index].kind, p.doc.members[index].value = kind, value
+	m = &p.doc.members[index] // for it may have moved
+	m.kind, m.value, m.escapes = kind, value, p.escapes
 	return err
 }
 
@@ -253,7 +289,7 @@ func (p *jsonParser) value(depth int) (jsonKind, []byte, error) {
 
 func (p *jsonParser) array(depth int) error {
 	if depth > maxDepth {
-		return errors.New("nested too deeply")
+		return errDepth
 	}
 	p.pos++ // '['
 	p.space()
@@ -315,130 +351,9 @@ func (p *jsonParser) digits() bool {
 	return p.pos > start
 }
 
-// str reads a string whose '"' is next and returns its unescaped content: a
-// piece of the input when nothing is escaped.
-func (p *jsonParser) str() ([]byte, error) {
-	p.pos++ // '"'
-	start := p.pos
-	for p.pos < len(p.data) {
-		switch c := p.data[p.pos]; {
-		case c == '"':
-			s := p.data[start:p.pos]
-			p.pos++
-			return s, nil
-		case c == '\\':
-			return p.escaped(start)
-		case c < 0x20:
-			return nil, errSyntax
-		}
-		p.pos++
-	}
-	return nil, errSyntax
-}
-
-// escaped finishes a string that began at start and has its first escape at
-// the current position.
-func (p *jsonParser) escaped(start int) ([]byte, error) {
-	if p.scratch == nil {
-		// An escape is never shorter than what it stands for, so this is enough
-		// for all strings of the input and the slices handed out stay put.
-		p.scratch = make([]byte, 0, len(p.data))
-	}
-	from := len(p.scratch)
-	out := append(p.scratch, p.data[start:p.pos]...)
-	for p.pos < len(p.data) {
-		c := p.data[p.pos]
-		switch {
-		case c == '"':
-			p.pos++
-			p.scratch = out
-			return out[from:len(out):len(out)], nil
-		case c < 0x20:
-			return nil, errSyntax
-		case c != '\\':
-			out = append(out, c)
-			p.pos++
-			continue
-		}
-		p.pos++
-		switch c := p.peek(); c {
-		case '"', '\\', '/':
-			out = append(out, c)
-		case 'b':
-			out = append(out, '\b')
-		case 'f':
-			out = append(out, '\f')
-		case 'n':
-			out = append(out, '\n')
-		case 'r':
-			out = append(out, '\r')
-		case 't':
-			out = append(out, '\t')
-		case 'u':
-			r, err := p.unicodeEscape()
-			if err != nil {
-				return nil, err
-			}
-			out = utf8.AppendRune(out, r)
-			continue
-		default:
-			return nil, errSyntax
-		}
-		p.pos++
-	}
-	return nil, errSyntax
-}
-
-// unicodeEscape reads an escape whose 'u' is next, with its second half when
-// it is a surrogate pair.
-func (p *jsonParser) unicodeEscape() (rune, error) {
-	high, ok := p.hex4()
-	if !ok {
-		return 0, errSyntax
-	}
-	if high < 0xD800 || high > 0xDFFF {
-		return high, nil
-	}
-	if high > 0xDBFF || !bytes.HasPrefix(p.data[p.pos:], []byte(`\u`)) {
-		return 0, errors.New("lone surrogate")
-	}
-	p.pos++
-	low, ok := p.hex4()
-	if !ok {
-		return 0, errSyntax
-	}
-	if low < 0xDC00 || low > 0xDFFF {
-		return 0, errors.New("lone surrogate")
-	}
-	return 0x10000 + (high-0xD800)<<10 + (low - 0xDC00), nil
-}
-
-// hex4 reads 'u' and four hexadecimal digits.
-func (p *jsonParser) hex4() (rune, bool) {
-	if len(p.data)-p.pos < 5 {
-		return 0, false
-	}
-	var r rune
-	for _, c := range p.data[p.pos+1 : p.pos+5] {
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	p.pos += 5
-	return r, true
-}
-
 // arrayItems returns the raw elements of an array that was read strictly.
 func arrayItems(array []byte) ([][]byte, error) {
-	p := jsonParser{data: array, pos: 1}
+	p := jsonParser{data: array, pos: 1, doc: &document{}}
 	var items [][]byte
 	for p.space(); p.peek() != ']'; p.space() {
 		start := p.pos
@@ -452,4 +367,50 @@ func arrayItems(array []byte) ([][]byte, error) {
 		}
 	}
 	return items, nil
+}
+
+// fewMembers are compared with each other. No message of the protocol has an
+// object of more.
+const fewMembers = 32
+
+// nameSet finds a name that an object has twice.
+type nameSet struct {
+	hashes uint64          // bit h is set when a name with the hash h was added
+	many   map[string]bool // all names, once they are no longer few
+}
+
+// add reports whether name is none of the earlier ones, which were added in
+// the same way.
+func (s *nameSet) add(name []byte, earlier [][]byte) bool {
+	if len(earlier) < fewMembers {
+		// Equal names have equal hashes, so that most names need no comparison.
+		bit := uint64(1) << (nameHash(name) % 64)
+		if s.hashes&bit != 0 {
+			for _, e := range earlier {
+				if bytes.Equal(e, name) {
+					return false
+				}
+			}
+		}
+		s.hashes |= bit
+		return true
+	}
+	if s.many == nil {
+		s.many = make(map[string]bool, maxObjectMembers)
+		for _, e := range earlier {
+			s.many[string(e)] = true
+		}
+	}
+	if s.many[string(name)] {
+		return false
+	}
+	s.many[string(name)] = true
+	return true
+}
+
+func nameHash(name []byte) uint {
+	if len(name) == 0 {
+		return 0
+	}
+	return 5*uint(len(name)) + 3*uint(name[0]) + uint(name[len(name)-1])
 }

@@ -287,7 +287,7 @@ func TestTextWithControlsIsStillJSON(t *testing.T) {
 func TestADuplicateIsFoundWhereverItStands(t *testing.T) {
 	t.Parallel()
 	const most = maxObjectMembers
-	for _, twice := range [][2]int{{0, 1}, {0, most - 1}, {14, 15}, {15, 16}, {16, 17}, {0, 16}, {16, most - 1}, {most - 2, most - 1}} {
+	for _, twice := range [][2]int{{0, 1}, {0, most - 1}, {14, 15}, {15, 16}, {16, 17}, {0, 16}, {30, 31}, {31, 32}, {32, 33}, {0, 31}, {0, 32}, {0, 33}, {31, most - 1}, {16, most - 1}, {most - 2, most - 1}} {
 		var object []string
 		for i := range most {
 			object = append(object, fmt.Sprintf(`"m%d":%d`, i, i))

@@ -2,6 +2,8 @@ package codegrant
 
 import (
 	"maps"
+	"reflect"
+	"sync"
 	"time"
 )
 
@@ -103,7 +105,7 @@ type RefundNotification struct {
 // misconfigured account is a [*ConfigError]. A [Kit] does this with its own
 // account and table: this function is for code without one.
 func ParseNotification(body []byte, account Account) (Notification, error) {
-	account = account.withDefaults()
+	account.setDefaults()
 	if p := account.problems(); len(p) > 0 {
 		return Notification{}, &ConfigError{Problems: p}
 	}
@@ -111,20 +113,29 @@ func ParseNotification(body []byte, account Account) (Notification, error) {
 	if err != nil {
 		return Notification{}, err
 	}
+	defer env.release()
 	salt, err := env.verify(&account)
 	if err != nil {
 		return Notification{}, unverified(err)
 	}
-	return env.notification(body, account.ID, salt, DefaultNotifyTypes())
+	return env.notification(body, account.ID, salt, documentedTypes())
 }
+
+// maxTexts bounds, in bytes, the memory that is set aside for the texts of one
+// notification. More is found when it is needed.
+const maxTexts = 1 << 10
 
 // notification reads e, which the account's salt verified.
 func (e *envelope) notification(body []byte, accountID string, salt int, types map[string]Kind) (Notification, error) {
-	n := Notification{
-		AccountID: accountID, Salt: salt, Code: e.code, Description: e.description,
+	r := wireReader{doc: &e.biz}
+	r.texts.Grow(min(len(e.code)+len(e.description)+len(e.bizContent), maxTexts))
+	// What reflection has seen lies on the heap: here it need not be new.
+	n := &e.read
+	*n = Notification{
+		AccountID: accountID, Salt: salt, Code: r.text(e.code), Description: r.text(e.description),
 		Raw: NewSecret(string(body)),
 	}
-	err := decodeBiz(&e.biz, &n)
+	err := r.fill(notificationPlan(), reflect.ValueOf(n).Elem())
 	if err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)
 	}
@@ -136,16 +147,24 @@ func (e *envelope) notification(body []byte, accountID string, salt int, types m
 		}
 	case KindPayment:
 		n.Payment = &PaymentNotification{AccountID: n.AccountID, Code: n.Code}
-		err = decodeBiz(&e.biz, n.Payment)
+		err = r.fill(paymentPlan(), reflect.ValueOf(n.Payment).Elem())
 	case KindRefund:
 		n.Refund = &RefundNotification{AccountID: n.AccountID, Code: n.Code}
-		err = decodeBiz(&e.biz, n.Refund)
+		err = r.fill(refundPlan(), reflect.ValueOf(n.Refund).Elem())
 	}
 	if err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)
 	}
-	return n, nil
+	return *n, nil
 }
+
+// What never changes is made once, when it is first needed.
+var (
+	documentedTypes  = sync.OnceValue(DefaultNotifyTypes)
+	notificationPlan = sync.OnceValue(func() []wireField { return wirePlan(reflect.TypeFor[Notification]()) })
+	paymentPlan      = sync.OnceValue(func() []wireField { return wirePlan(reflect.TypeFor[PaymentNotification]()) })
+	refundPlan       = sync.OnceValue(func() []wireField { return wirePlan(reflect.TypeFor[RefundNotification]()) })
+)
 
 // failedStatus reports the words by which a sign-up would be said to have
 // failed. Whether the gateway ever says so is UNKNOWN.

@@ -55,6 +55,7 @@ func (k *Kit) applyMessage(ctx context.Context, m message, id string) error {
 }
 
 // message is a received body with the envelope in it, before any verdict.
+// Whoever parses it or refuses it releases the envelope.
 type message struct {
 	body []byte
 	env  *envelope
@@ -74,11 +75,13 @@ func readMessage(body []byte, maxBody int64) message {
 	return m
 }
 
-// parse verifies m by the account's salts and reads it.
+// parse verifies m by the account's salts and reads it. The envelope is gone
+// then.
 func (k *Kit) parse(ctx context.Context, m message) (Notification, error) {
 	if m.err != nil {
 		return Notification{}, m.err
 	}
+	defer m.env.release()
 	salt, err := m.env.verify(&k.client.account)
 	if err != nil {
 		return Notification{}, unverified(err)

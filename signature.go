@@ -45,13 +45,17 @@ type Account struct {
 // withDefaults returns a copy that shares nothing with a.
 func (a Account) withDefaults() Account {
 	a.Salts = slices.Clone(a.Salts)
+	a.setDefaults()
+	return a
+}
+
+func (a *Account) setDefaults() {
 	if a.Digest == "" {
 		a.Digest = SHA256
 	}
 	if a.ClientID == "" && len(a.ID) > 3 {
 		a.ClientID = a.ID[:len(a.ID)-3]
 	}
-	return a
 }
 
 // problems lists what is wrong with an account that has its defaults.
@@ -94,39 +98,53 @@ const minSaltLength = 16
 // is tried whatever the earlier ones gave, and digests are compared in
 // constant time.
 func (e *envelope) verify(a *Account) (salt int, err error) {
-	if (e.accountID != "" && e.accountID != a.ID) || (e.clientID != "" && e.clientID != a.ClientID) {
+	if (len(e.accountID) > 0 && string(e.accountID) != a.ID) || (len(e.clientID) > 0 && string(e.clientID) != a.ClientID) {
 		return 0, ErrWrongAccount
 	}
-	var received, sum [sha256.Size]byte
+	var received [sha256.Size]byte
 	size := sha256.Size
 	if a.Digest == MD5 {
 		size = md5.Size
 	}
-	if e.signType != string(a.Digest) || len(e.sign) != hex.EncodedLen(size) {
+	if string(e.signType) != string(a.Digest) || len(e.sign) != hex.EncodedLen(size) {
 		return 0, ErrBadSignature
 	}
 	if _, err := hex.Decode(received[:], e.sign); err != nil {
 		return 0, ErrBadSignature
 	}
-	salt = -1
-	text := make([]byte, 0, 1024) // of one try after the other
-	try := func(keepEmpty bool) {
-		for i, s := range a.Salts {
-			text = e.canonical(append(text[:0], s.Reveal()...), keepEmpty)
-			computed := digest(a.Digest, text, &sum)
-			if subtle.ConstantTimeCompare(computed, received[:size]) == 1 && salt < 0 {
-				salt = i
-			}
-		}
-	}
-	try(false)
+	salt = e.try(a, received[:size], false)
 	if salt < 0 && e.empty {
-		try(true)
+		salt = e.try(a, received[:size], true)
 	}
 	if salt < 0 {
 		return 0, ErrBadSignature
 	}
 	return salt, nil
+}
+
+// try returns the index of the first salt whose digest is the received one, -1
+// when there is none. The text is written once, and each salt in front of it.
+func (e *envelope) try(a *Account, received []byte, keepEmpty bool) int {
+	room := 0
+	for _, s := range a.Salts {
+		room = max(room, len(s.Reveal()))
+	}
+	if need := room + e.canonicalSize(); cap(e.text) < need {
+		e.text = make([]byte, 0, need) // append would leave secrets in what it outgrows
+	}
+	e.text = e.canonical(e.text[:room], keepEmpty)
+	var sum [sha256.Size]byte
+	found := -1
+	for i, s := range a.Salts {
+		salt := s.Reveal()
+		start := room - len(salt)
+		copy(e.text[start:], salt)
+		computed := digest(a.Digest, e.text[start:], &sum)
+		if subtle.ConstantTimeCompare(computed, received) == 1 && found < 0 {
+			found = i
+		}
+	}
+	return found
 }
 
 // unverified gives what verify refused its operation. Refusals are what anybody

@@ -57,10 +57,10 @@ func (v vector) body(t testing.TB) []byte {
 func (v vector) account(e *envelope) *Account {
 	a := Account{ID: v.AccountID, ClientID: v.ClientID, Salts: Salts(v.Salts...), Digest: v.Digest}
 	if a.ID == "" {
-		a.ID = e.accountID
+		a.ID = string(e.accountID)
 	}
 	if a.ClientID == "" {
-		a.ClientID = e.clientID
+		a.ClientID = string(e.clientID)
 	}
 	return &a
 }

@@ -158,55 +158,103 @@ func appendJSONString(dst []byte, s string) []byte {
 // currency is absent is read in the currency that the field already holds.
 func decodeBiz(doc *document, target any) error {
 	v := reflect.ValueOf(target).Elem()
-	for i := range v.NumField() {
-		tag := v.Type().Field(i).Tag.Get("wire")
+	d := wireReader{doc: doc}
+	return d.fill(wirePlan(v.Type()), v)
+}
+
+// wireField is one tagged field of a struct, its tag taken apart.
+type wireField struct {
+	index     int
+	tag       string
+	spellings [][]string // of the member: the path of each
+	currency  [][]string // of an amount's second member
+}
+
+// wirePlan takes apart the tags of a struct type.
+func wirePlan(t reflect.Type) []wireField {
+	var plan []wireField
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag.Get("wire")
 		if tag == "" {
 			continue
 		}
-		if err := decodeField(doc, tag, v.Field(i)); err != nil {
+		f := wireField{index: i, tag: tag}
+		value, currency, _ := strings.Cut(tag, ",")
+		f.spellings = spellings(value)
+		if t.Field(i).Type == amountType {
+			f.currency = spellings(currency)
+		}
+		plan = append(plan, f)
+	}
+	return plan
+}
+
+func spellings(tag string) [][]string {
+	var list [][]string
+	for path := range strings.SplitSeq(tag, "|") {
+		list = append(list, strings.Split(path, "."))
+	}
+	return list
+}
+
+// wireReader takes texts out of a document. They share memory with each other,
+// none of it with the document; secrets have memory of their own.
+type wireReader struct {
+	doc   *document
+	texts strings.Builder
+
+	secret   Secret  // the last one that was read,
+	secretOf *member // and out of what
+}
+
+func (r *wireReader) fill(plan []wireField, v reflect.Value) error {
+	for i := range plan {
+		if err := r.field(&plan[i], v.Field(plan[i].index)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func decodeField(doc *document, tag string, field reflect.Value) error {
-	if field.Type() == amountType {
-		return decodeAmount(doc, tag, field.Addr().Interface().(*Amount))
+func (r *wireReader) field(f *wireField, field reflect.Value) error {
+	if f.currency != nil {
+		return r.amount(f, field.Addr().Interface().(*Amount))
 	}
-	text := wireText(doc, tag)
-	if text == "" {
+	m := r.member(f.spellings)
+	if m == nil {
 		return nil
 	}
 	switch {
+	case field.Kind() == reflect.String:
+		field.SetString(r.text(m.value))
 	case field.Type() == secretType:
-		field.Set(reflect.ValueOf(NewSecret(text)))
+		if r.secretOf != m {
+			r.secret, r.secretOf = NewSecret(string(m.value)), m
+		}
+		*field.Addr().Interface().(*Secret) = r.secret
 	case field.Type() == timeType:
 		// PingPong v4, payment notification: epoch milliseconds as text. Other
 		// forms have no stated time zone and are left alone.
-		if ms, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) == 13 {
-			field.Set(reflect.ValueOf(time.UnixMilli(ms).UTC()))
+		if ms, err := strconv.ParseInt(string(m.value), 10, 64); err == nil && len(m.value) == 13 {
+			*field.Addr().Interface().(*time.Time) = time.UnixMilli(ms).UTC()
 		}
-	case field.Kind() == reflect.String:
-		field.SetString(text)
 	case field.Kind() == reflect.Bool:
-		field.SetBool(text == "true")
+		field.SetBool(string(m.value) == "true")
 	default:
-		return fmt.Errorf("codegrant: field %s has a type the wire has no form for", tag)
+		return fmt.Errorf("codegrant: field %s has a type the wire has no form for", f.tag)
 	}
 	return nil
 }
 
-func decodeAmount(doc *document, tag string, amount *Amount) error {
-	value, currency, _ := strings.Cut(tag, ",")
-	if c := wireText(doc, currency); c != "" {
-		amount.Currency = c
+func (r *wireReader) amount(f *wireField, amount *Amount) error {
+	if m := r.member(f.currency); m != nil {
+		amount.Currency = r.text(m.value)
 	}
-	text := wireText(doc, value)
-	if text == "" || amount.Currency == "" {
+	m := r.member(f.spellings)
+	if m == nil || amount.Currency == "" {
 		return nil
 	}
-	parsed, err := ParseAmount(text, amount.Currency)
+	parsed, err := ParseAmount(string(m.value), amount.Currency)
 	if err != nil {
 		return err
 	}
@@ -214,13 +262,24 @@ func decodeAmount(doc *document, tag string, amount *Amount) error {
 	return nil
 }
 
-func wireText(doc *document, tag string) string {
-	for more := true; more; {
-		var path string
-		path, tag, more = strings.Cut(tag, "|")
-		if m, _ := doc.at(path); (m.kind == jsonString || m.kind == jsonLiteral) && len(m.value) > 0 {
-			return string(m.value)
+// member returns the first member of the spellings that says something.
+func (r *wireReader) member(spellings [][]string) *member {
+	for _, path := range spellings {
+		i := r.doc.find(path)
+		if i < 0 {
+			continue
+		}
+		m := &r.doc.members[i]
+		if (m.kind == jsonString || m.kind == jsonLiteral) && len(m.value) > 0 {
+			return m
 		}
 	}
-	return ""
+	return nil
+}
+
+// text copies value. What the builder outgrows stays with the texts in it.
+func (r *wireReader) text(value []byte) string {
+	start := r.texts.Len()
+	r.texts.Write(value)
+	return r.texts.String()[start:]
 }

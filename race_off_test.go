@@ -1,0 +1,5 @@
+//go:build !race
+
+package codegrant
+
+const raceEnabled = false

@@ -1,0 +1,6 @@
+//go:build race
+
+package codegrant
+
+// raceEnabled: the race detector allocates, and makes pools forget.
+const raceEnabled = true
