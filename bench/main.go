@@ -29,8 +29,11 @@ type session struct {
 	report
 	folder string // of this module
 	tmp    string // removed at the end
-	log    io.Writer
-	raw    io.Writer // benchstat reads it
+	// folders are removed at the end as well; those who copy a session share
+	// them.
+	folders *[]string
+	log     io.Writer
+	raw     io.Writer // benchstat reads it
 }
 
 // size is how much is measured.
@@ -81,12 +84,15 @@ func run(args []string) error {
 	only := flags.String("parts", "", "measure only these `parts`, with commas between: "+names())
 	s := session{log: os.Stderr}
 	flags.IntVar(&s.rounds, "rounds", 7, "rounds of everything that takes turns")
-	flags.StringVar(&s.benchTime, "benchtime", "100ms", "time of one Go benchmark in one round")
+	flags.StringVar(&s.benchTime, "benchtime", "20ms", "time of one Go benchmark in one round")
 	flags.DurationVar(&s.stretch, "stretch", 600*time.Millisecond, "time of one turn of a load")
 	flags.IntVar(&s.conns, "conns", 2000, "connections that memory is measured over")
 	flags.IntVar(&s.rows, "rows", 200_000, "stored tokens for the look-ups; from 10 million on the result is kept in recorded.json")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if s.rounds < 1 || s.conns < 1 || s.rows < 1 || s.stretch <= 0 {
+		return errors.New("rounds, conns, rows and stretch are at least 1")
 	}
 	chosen, err := choose(*only)
 	if err != nil {
@@ -100,7 +106,12 @@ func run(args []string) error {
 	if s.tmp, err = os.MkdirTemp("", "codegrant-bench-"); err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(s.tmp) }()
+	s.folders = &[]string{s.tmp}
+	defer func() {
+		for _, folder := range *s.folders {
+			_ = os.RemoveAll(folder)
+		}
+	}()
 	results := filepath.Join(s.folder, "results")
 	if err := os.MkdirAll(results, 0o755); err != nil {
 		return err

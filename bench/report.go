@@ -129,8 +129,9 @@ change to it made it slower. Absolute figures belong to the machine below; **rea
 
 const method = `## How it is measured
 
-- What is compared takes turns in every round, each round in the opposite order. A ratio is the median of the rounds'
-  ratios; in brackets stands the middle half of them. Absolute figures are medians over the rounds.
+- What is compared takes turns in every round, so that what else the machine does falls on all. A ratio is the median
+  of the rounds' ratios; in brackets stands the middle half of them. Absolute figures are medians over the rounds.
+- Of the Go benchmarks, which only need a processor, the fastest round counts instead.
 - Every library gets a message of the same size that is signed its own way, and is first seen to refuse it with one
   digit changed.
 - A commit is durable on every database: SQLite with synchronous=FULL and WAL, PostgreSQL with synchronous_commit=on,

@@ -34,9 +34,9 @@ func (s *session) save(ctx context.Context) error {
 	s.chapter("Saving a record", fmt.Sprintf(
 		"`sqlstore.Store.Save` of a changed record against the same statement on the bare driver, prepared, in a commit of its own\n"+
 			"(SQLite: with a queue for its one writer); a pool of %d connections for both. With several in flight Save shares\n"+
-			"commits, so that it overtakes the bare driver; alone it shows what it adds. pgbench is PostgreSQL's own load generator\n"+
+			"commits, so that it overtakes the bare driver; alone it shows what it adds, by the medians. pgbench is PostgreSQL's own load generator\n"+
 			"with the same row, as an upsert.", connections),
-		table([]string{"database, in flight", "Save/s", "bare/s", "Save by bare", "p99 ms", "bare p99 ms", "pgbench/s"}, rows))
+		table([]string{"database, in flight", "Save/s", "bare/s", "Save by bare", "p50 ms", "bare p50 ms", "p99 ms", "bare p99 ms", "pgbench/s"}, rows))
 	return nil
 }
 
@@ -86,6 +86,9 @@ func (s *session) saveOn(ctx context.Context, d database) ([][]string, error) {
 			return nil, err
 		}
 		r := ratios(out[0].PerSecond, out[1].PerSecond)
+		if n == 1 { // one caller is as fast as its median; the rate has the machine's pauses in it
+			r = ratios(out[1].P50, out[0].P50)
+		}
 		if !s.above(fmt.Sprintf("sqlstore save by the bare driver, %s, %d in flight", d.name, n), 0.90, median(r), "") {
 			if err := s.profileTurn(ctx, fmt.Sprintf("Save on %s, %d in flight", d.name, n), sides[0], n); err != nil {
 				return nil, err
@@ -93,7 +96,7 @@ func (s *session) saveOn(ctx context.Context, d database) ([][]string, error) {
 		}
 		rows = append(rows, []string{
 			fmt.Sprintf("%s, %d", d.name, n), number(median(out[0].PerSecond)), number(median(out[1].PerSecond)), spread(r),
-			number(median(out[0].P99)), number(median(out[1].P99)), pgbench,
+			number(median(out[0].P50)), number(median(out[1].P50)), number(median(out[0].P99)), number(median(out[1].P99)), pgbench,
 		})
 	}
 	return rows, nil
