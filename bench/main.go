@@ -43,6 +43,7 @@ type size struct {
 	stretch   time.Duration // of one turn of a load; what is counted instead is scaled to it
 	conns     int           // that memory is measured over
 	rows      int           // that look-ups are measured among, beside fewRows
+	profiles  bool          // of what misses its goal
 }
 
 const fewRows = 10_000
@@ -88,6 +89,7 @@ func run(args []string) error {
 	flags.DurationVar(&s.stretch, "stretch", 600*time.Millisecond, "time of one turn of a load")
 	flags.IntVar(&s.conns, "conns", 2000, "connections that memory is measured over")
 	flags.IntVar(&s.rows, "rows", 200_000, "stored tokens for the look-ups; from 10 million on the result is kept in recorded.json")
+	flags.BoolVar(&s.profiles, "profiles", true, "profile what misses its goal")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (s *session) profileNotify(ctx context.Context, d database, inFlight int) e
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	return s.profileTurn(ctx, fmt.Sprintf("durable notify on %s, %d in flight", d.name, inFlight), sides[0], inFlight)
+	return s.profileTurn(ctx, fmt.Sprintf("durable notify on %s, %d in flight", d.name, inFlight), sides[0], profiled, inFlight)
 }
 
 // notifySides are deliveries with shared commits, and with one each.

@@ -10,7 +10,7 @@ import (
 // profileUnless adds, where a goal was missed, what a benchmark spends its time
 // on.
 func (s *session) profileUnless(ctx context.Context, met bool, what string, one suite) {
-	if met {
+	if met || !s.profiles {
 		return
 	}
 	file := filepath.Join(s.tmp, "cpu.prof")
@@ -38,7 +38,7 @@ func (s *session) profile(ctx context.Context, what, binary, file string) {
 			kept = append(kept, line)
 		}
 	}
-	s.profiles = append(s.profiles, "Where the time goes, "+what+" (`pprof -top -cum`):\n\n```text\n"+
+	s.reasons = append(s.reasons, "Where the time goes, "+what+" (`pprof -top -cum`):\n\n```text\n"+
 		strings.TrimRight(strings.Join(kept[:min(len(kept), 14)], ""), "\n")+"\n```")
 }
 

@@ -20,7 +20,7 @@ type report struct {
 	chapters []string
 	left     []string // what was not measured, and why
 	versions []string
-	profiles []string
+	reasons  []string // profiles of what misses its goal
 }
 
 // goal is a promise with what was measured of it.
@@ -154,8 +154,8 @@ func (s *session) page(ctx context.Context) string {
 	if len(rows) > 0 {
 		blocks = append(blocks, "## Goals\n\n"+table([]string{"measure", "goal", "measured", ""}, rows))
 	}
-	if missed {
-		blocks = append(blocks, reasons(s.goals, s.profiles)...)
+	if missed && len(s.reasons) > 0 {
+		blocks = append(append(blocks, "## Where goals are missed"), s.reasons...)
 	}
 	blocks = append(blocks, s.chapters...)
 	blocks = append(blocks, method, s.machine(ctx))

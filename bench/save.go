@@ -90,7 +90,7 @@ func (s *session) saveOn(ctx context.Context, d database) ([][]string, error) {
 			r = ratios(out[1].P50, out[0].P50)
 		}
 		if !s.above(fmt.Sprintf("sqlstore save by the bare driver, %s, %d in flight", d.name, n), 0.90, median(r), "") {
-			if err := s.profileTurn(ctx, fmt.Sprintf("Save on %s, %d in flight", d.name, n), sides[0], n); err != nil {
+			if err := s.profileTurn(ctx, fmt.Sprintf("Save on %s, %d in flight", d.name, n), sides[0], profiled, n); err != nil {
 				return nil, err
 			}
 		}

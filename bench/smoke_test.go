@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"os"
 	"path/filepath"
@@ -78,6 +79,22 @@ func TestEveryPartRuns(t *testing.T) {
 			require.NotContains(t, page, s.tmp)
 		})
 	}
+}
+
+func TestAMissedGoalIsProfiled(t *testing.T) {
+	s := smallest(t)
+	s.profiles = true
+	busy := side{name: "busy", do: func(context.Context, int, int) error {
+		for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+			_ = sha256.Sum256([]byte("busy"))
+		}
+		return nil
+	}}
+	require.NoError(t, s.profileTurn(t.Context(), "nothing", busy, 20, 1))
+	s.judge("a", "b", "c", false)
+	page := s.page(t.Context())
+	require.Contains(t, page, "## Where goals are missed\n\nWhere the time goes, nothing")
+	require.Contains(t, page, "sha256.Sum256")
 }
 
 func TestAPartThatFailsIsNamedAndDoesNotStopTheOthers(t *testing.T) {

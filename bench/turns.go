@@ -97,15 +97,20 @@ func flight(ctx context.Context, n, inFlight int, do func(ctx context.Context, w
 	return perSecond, took, ctx.Err()
 }
 
-// profileTurn profiles this process while one side has a turn.
-func (s *session) profileTurn(ctx context.Context, what string, d side, inFlight int) error {
+// profiled is how many operations a profile is taken of.
+const profiled = 3000
+
+// profileTurn profiles this process while one side makes n operations.
+func (s *session) profileTurn(ctx context.Context, what string, d side, n, inFlight int) error {
+	if !s.profiles {
+		return nil
+	}
 	file := filepath.Join(s.tmp, "turn.prof")
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	n := 4000
 	if d.prepare != nil {
 		if err := d.prepare(ctx, n); err != nil {
 			return err
