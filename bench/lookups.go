@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -167,7 +168,7 @@ func (s *session) lookupsOn(ctx context.Context, few, many database) ([]lookup, 
 		}
 		l := lookup{Database: few.name, Kind: kind.name}
 		for r := range out[0].P50 {
-			l.Many, l.Few = append(l.Many, 1000*out[0].P50[r]), append(l.Few, 1000*out[1].P50[r])
+			l.Many, l.Few = append(l.Many, math.Round(1e6*out[0].P50[r])/1000), append(l.Few, math.Round(1e6*out[1].P50[r])/1000)
 		}
 		found = append(found, l)
 	}

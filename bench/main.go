@@ -85,7 +85,7 @@ func run(args []string) error {
 	only := flags.String("parts", "", "measure only these `parts`, with commas between: "+names())
 	s := session{log: os.Stderr}
 	flags.IntVar(&s.rounds, "rounds", 7, "rounds of everything that takes turns")
-	flags.StringVar(&s.benchTime, "benchtime", "20ms", "time of one Go benchmark in one round")
+	flags.StringVar(&s.benchTime, "benchtime", "50ms", "time of one Go benchmark in one round")
 	flags.DurationVar(&s.stretch, "stretch", 600*time.Millisecond, "time of one turn of a load")
 	flags.IntVar(&s.conns, "conns", 2000, "connections that memory is measured over")
 	flags.IntVar(&s.rows, "rows", 200_000, "stored tokens for the look-ups; from 10 million on the result is kept in recorded.json")

@@ -21,7 +21,7 @@ type bench struct {
 
 // microRounds is how many short rounds of Go benchmarks there are in one of
 // everything else: of many, some are not disturbed.
-const microRounds = 5
+const microRounds = 4
 
 // fastest is what counts of a loop that only needs the processor: whatever else
 // the machine does makes it slower.
