@@ -14,12 +14,7 @@ const maxEnvelopeMembers = 32
 // bytes of one reading: what is verified is what is used. These bytes are the
 // caller's, or the envelope's own until it is released.
 type envelope struct {
-	accountID, clientID []byte
-	code, description   []byte
-	signType, version   []byte
-	sign                []byte
-	bizContent          []byte
-
+	fields
 	doc    document
 	biz    document  // bizContent, read strictly
 	signed []*member // every top-level member but sign, sorted by name
@@ -27,6 +22,15 @@ type envelope struct {
 
 	text []byte       // under the digest, a salt in front
 	read Notification // what reflection fills in; see notification
+}
+
+// fields are the members of the protocol, nil where one is absent or blank.
+type fields struct {
+	accountID, clientID []byte
+	code, description   []byte
+	signType, version   []byte
+	sign                []byte
+	bizContent          []byte
 }
 
 // What a released envelope may keep for the next message: enough for any of the
@@ -61,7 +65,8 @@ func (e *envelope) release() {
 	}
 	e.doc.wipe()
 	e.biz.wipe()
-	*e = envelope{doc: e.doc, biz: e.biz, signed: wiped(e.signed), text: wiped(e.text)}
+	e.fields, e.empty, e.read = fields{}, false, Notification{}
+	e.signed, e.text = wiped(e.signed), wiped(e.text)
 	if e.reusable() {
 		envelopes.Put(e)
 	}

@@ -174,7 +174,7 @@ func referenceSeeds(t testing.TB) [][]byte {
 // and the one that it replaced say anything different.
 func TestTheReadingIsTheReferences(t *testing.T) {
 	t.Parallel()
-	rounds := 100_000
+	rounds := 50_000 // of two messages each
 	if raceEnabled || testing.Short() {
 		rounds = 5_000
 	}

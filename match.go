@@ -28,7 +28,8 @@ func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
 	// Three of four deliveries may be repetitions. As status only rises, what
 	// the record shows already needs no lock, no transaction and no save.
 	if _, changes := Transition(t, n, k.now()); changes || t.Handled < t.Status {
-		after, err = k.tokens.advance(ctx, "notify", t, func(t Token) (Token, bool) { return Transition(t, n, k.now()) })
+		news := n // of its own, so that a repetition costs no copy of n
+		after, err = k.tokens.advance(ctx, "notify", t, func(t Token) (Token, bool) { return Transition(t, news, k.now()) })
 	}
 	if err == nil && n.Kind == KindSignedUp && !concerns(after, n) {
 		// A second token of one sign-up gets a record of its own: neither is

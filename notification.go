@@ -121,25 +121,19 @@ func ParseNotification(body []byte, account Account) (Notification, error) {
 	return env.notification(body, account.ID, salt, documentedTypes())
 }
 
-// maxTexts bounds, in bytes, the memory that is set aside for the texts of one
-// notification. More is found when it is needed.
-const maxTexts = 1 << 10
-
 // notification reads e, which the account's salt verified.
 func (e *envelope) notification(body []byte, accountID string, salt int, types map[string]Kind) (Notification, error) {
-	r := wireReader{doc: &e.biz}
-	r.texts.Grow(min(len(e.code)+len(e.description)+len(e.bizContent), maxTexts))
 	// What reflection has seen lies on the heap: here it need not be new.
 	n := &e.read
-	*n = Notification{
-		AccountID: accountID, Salt: salt, Code: r.text(e.code), Description: r.text(e.description),
-		Raw: NewSecret(string(body)),
-	}
-	err := r.fill(notificationPlan(), reflect.ValueOf(n).Elem())
-	if err != nil {
+	r := wireReader{doc: &e.biz}
+	r.texts.Grow(len(e.code) + len(e.description) + e.biz.textSize())
+	n.AccountID, n.Salt, n.Raw = accountID, salt, NewSecret(string(body))
+	n.Code, n.Description = r.text(e.code), r.text(e.description)
+	if err := r.fill(notificationPlan(), reflect.ValueOf(n).Elem()); err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)
 	}
 	n.Kind = types[n.Type]
+	var err error
 	switch n.Kind {
 	case KindSignedUp:
 		if failedStatus(n.Status) {

@@ -94,6 +94,7 @@ func (k *Kit) parse(ctx context.Context, m message) (Notification, error) {
 func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 	switch n.Kind {
 	case KindPayment:
+		p := n.Payment
 		k.note(ctx, "notify", "payment", slog.String("order", clip(n.Payment.OrderID, 64)),
 			slog.String("status", clip(string(n.Payment.Status), 32)))
 		if k.payments != nil && n.Payment.OrderID != "" {
@@ -102,8 +103,9 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 		if k.cfg.OnPayment == nil {
 			return nil
 		}
-		return k.runHook(ctx, "payment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *n.Payment) })
+		return k.runHook(ctx, "payment", func(ctx context.Context) error { return k.cfg.OnPayment(ctx, *p) })
 	case KindRefund:
+		r := n.Refund
 		k.note(ctx, "notify", "refund", slog.String("refund", clip(n.Refund.RefundID, 64)),
 			slog.String("status", clip(string(n.Refund.Status), 32)))
 		if k.payments != nil && n.Refund.OrderID != "" && n.Refund.RefundID != "" {
@@ -112,7 +114,7 @@ func (k *Kit) apply(ctx context.Context, n Notification, id string) error {
 		if k.cfg.OnRefund == nil {
 			return nil
 		}
-		return k.runHook(ctx, "refund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *n.Refund) })
+		return k.runHook(ctx, "refund", func(ctx context.Context) error { return k.cfg.OnRefund(ctx, *r) })
 	case KindSignedUp, KindSignUpFailed, KindUnboundByUser, KindUnboundByMerchant, KindTokenGone:
 		return k.applyToken(ctx, n, id)
 	}

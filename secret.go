@@ -94,6 +94,19 @@ func Fingerprint(value Secret) string {
 	if value.IsZero() {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(value.Reveal()))
-	return hex.EncodeToString(sum[:])
+	digits := fingerprintDigits(value)
+	return string(digits[:])
+}
+
+// hasFingerprint reports whether fingerprint is value's.
+func hasFingerprint(value Secret, fingerprint string) bool {
+	digits := fingerprintDigits(value)
+	return string(digits[:]) == fingerprint
+}
+
+func fingerprintDigits(value Secret) (digits [2 * sha256.Size]byte) {
+	var buffer [128]byte // a token of the usual 64 characters needs no other
+	sum := sha256.Sum256(append(buffer[:0], value.Reveal()...))
+	hex.Encode(digits[:], sum[:])
+	return digits
 }

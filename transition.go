@@ -48,7 +48,7 @@ func Transition(t Token, n Notification, now time.Time) (Token, bool) {
 // concerns reports whether a notification means this record's token and not
 // another one of the same user or of the same sign-up.
 func concerns(t Token, n Notification) bool {
-	return t.Fingerprint == "" || n.Token.IsZero() || Fingerprint(n.Token) == t.Fingerprint
+	return t.Fingerprint == "" || n.Token.IsZero() || hasFingerprint(n.Token, t.Fingerprint)
 }
 
 func endedBy(k Kind) EndedBy {

@@ -198,7 +198,7 @@ func spellings(tag string) [][]string {
 }
 
 // wireReader takes texts out of a document. They share memory with each other,
-// none of it with the document; secrets have memory of their own.
+// none of it with the document or a secret: secrets have their own.
 type wireReader struct {
 	doc   *document
 	texts strings.Builder
@@ -275,6 +275,18 @@ func (r *wireReader) member(spellings [][]string) *member {
 		}
 	}
 	return nil
+}
+
+// textSize is, in bytes, about what the texts of the members take: some are read
+// twice, others are read as something else, and huge ones are nobody's field.
+func (d *document) textSize() int {
+	size := 0
+	for i := range d.members {
+		if m := &d.members[i]; m.kind == jsonString && len(m.value) <= 256 {
+			size += len(m.value)
+		}
+	}
+	return size
 }
 
 // text copies value. What the builder outgrows stays with the texts in it.
