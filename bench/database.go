@@ -122,22 +122,26 @@ func createOn(ctx context.Context, kind, driver, dsn, removal string) (string, f
 	return name, func() error { return exec(fmt.Sprintf(removal, name)) }, exec("CREATE DATABASE " + name)
 }
 
+// version is the server's, with the settings that make a commit durable.
 func (d database) version(ctx context.Context) string {
-	query := "SELECT version()"
-	if d.dialect == sqlstore.SQLite {
-		query = "SELECT sqlite_version()"
-	}
+	query := map[sqlstore.Dialect]string{
+		sqlstore.SQLite: "SELECT sqlite_version(), 'synchronous=' || synchronous || ', ' || journal_mode " +
+			"FROM pragma_synchronous, pragma_journal_mode",
+		sqlstore.PostgreSQL: "SELECT current_setting('server_version'), 'fsync=' || current_setting('fsync') || " +
+			"', synchronous_commit=' || current_setting('synchronous_commit')",
+		sqlstore.MySQL: "SELECT version(), concat('innodb_flush_log_at_trx_commit=', @@innodb_flush_log_at_trx_commit)",
+	}[d.dialect]
 	db, err := sql.Open(d.driver, d.dsn)
 	if err != nil {
 		return ""
 	}
 	defer func() { _ = db.Close() }()
-	var version string
-	if db.QueryRowContext(ctx, query).Scan(&version) != nil {
+	var version, durable string
+	if db.QueryRowContext(ctx, query).Scan(&version, &durable) != nil {
 		return ""
 	}
-	version, _, _ = strings.Cut(strings.TrimPrefix(version, "PostgreSQL "), " ")
-	return d.name + " " + version
+	version, _, _ = strings.Cut(version, " ")
+	return fmt.Sprintf("%s %s (%s)", d.name, version, durable)
 }
 
 // open returns the pool and a migrated store on it.

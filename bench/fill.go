@@ -47,8 +47,11 @@ func (s *session) fill(ctx context.Context, d database, n int) error {
 	if err != nil {
 		return err
 	}
-	for _, create := range append(indexes, "ANALYZE") {
-		if _, err := conn.ExecContext(ctx, create); err != nil {
+	if d.dialect == sqlstore.PostgreSQL {
+		indexes = append(indexes, "ANALYZE") // as it does on its own after a while; SQLite does not
+	}
+	for _, statement := range indexes {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}

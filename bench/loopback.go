@@ -117,7 +117,7 @@ func (s *session) profileServer(ctx context.Context, one *server) error {
 	}
 	self, err := os.Executable()
 	if err == nil {
-		s.profile(ctx, "the notify handler", self, file)
+		s.profile(ctx, "the time goes, the notify handler", self, file, "cpu")
 	}
 	return err
 }
@@ -129,8 +129,9 @@ type loaded struct {
 	By        string
 }
 
-// blow puts a load on a server for a stretch. wrk takes whole seconds; where it
-// is not installed, or the stretch is shorter, this program makes the load.
+// blow puts a load on a server for a stretch. wrk takes whole seconds, at least
+// one; where it is not installed, or the stretch is a test's, this program makes
+// the load.
 func (s *session) blow(ctx context.Context, one *server) (loaded, error) {
 	paths, bodies, header, err := messages(one.name)
 	if err != nil {
@@ -140,7 +141,7 @@ func (s *session) blow(ctx context.Context, one *server) (loaded, error) {
 	for i, path := range paths {
 		requests = append(requests, rawRequest(path, bodies[i], header))
 	}
-	if wrk, err := exec.LookPath("wrk"); err == nil && s.stretch >= 500*time.Millisecond {
+	if wrk, err := exec.LookPath("wrk"); err == nil && s.stretch >= 200*time.Millisecond {
 		return s.wrk(ctx, wrk, one.address, requests)
 	}
 	order, err := json.Marshal(order{Address: one.address, For: s.stretch, Requests: requests})

@@ -86,7 +86,7 @@ func run(args []string) error {
 	s := session{log: os.Stderr}
 	flags.IntVar(&s.rounds, "rounds", 7, "rounds of everything that takes turns")
 	flags.StringVar(&s.benchTime, "benchtime", "50ms", "time of one Go benchmark in one round")
-	flags.DurationVar(&s.stretch, "stretch", 600*time.Millisecond, "time of one turn of a load")
+	flags.DurationVar(&s.stretch, "stretch", 400*time.Millisecond, "time of one turn of a load")
 	flags.IntVar(&s.conns, "conns", 2000, "connections that memory is measured over")
 	flags.IntVar(&s.rows, "rows", 200_000, "stored tokens for the look-ups; from 10 million on the result is kept in recorded.json")
 	flags.BoolVar(&s.profiles, "profiles", true, "profile what misses its goal")

@@ -149,23 +149,23 @@ func (s *session) besides(ctx context.Context) (string, error) {
 func (s *session) receiving(ctx context.Context, of map[string]*bench, suites []suite) {
 	sha, stripe := of["SHA256Floor"].fastest(), of["Take/stripe-go"].fastest()
 	envelope := of["VerifyEnvelope"]
-	met := s.below("verify the envelope, by stripe-go ConstructEvent", 0.10, envelope.fastest()/stripe, "")
-	met = s.below("… by SHA-256 alone", 4, envelope.fastest()/sha, "") && met
-	met = s.below("… allocations", 0, envelope.allocs, "") && met
-	s.profileUnless(ctx, met, "verify the envelope", suite{suites[0].binary, "^BenchmarkVerifyEnvelope$"})
+	quick := s.below("verify the envelope, by stripe-go ConstructEvent", 0.10, envelope.fastest()/stripe, "")
+	quick = s.below("… by SHA-256 alone", 4, envelope.fastest()/sha, "") && quick
+	lean := s.below("… allocations", 0, envelope.allocs, "")
+	s.explain(ctx, "verify the envelope", suite{suites[0].binary, "^BenchmarkVerifyEnvelope$"}, quick, lean)
 
 	parse := of["Take/codegrant"]
-	met = s.below("verify and decode (`ParseNotification`), by stripe-go", 0.20, parse.fastest()/stripe, "")
-	met = s.below("… allocations", 6, parse.allocs, "") && met
-	s.profileUnless(ctx, met, "verify and decode", suite{suites[1].binary, "^BenchmarkTake$/^codegrant$"})
+	quick = s.below("verify and decode (`ParseNotification`), by stripe-go", 0.20, parse.fastest()/stripe, "")
+	lean = s.below("… allocations", 6, parse.allocs, "")
+	s.explain(ctx, "verify and decode", suite{suites[1].binary, "^BenchmarkTake$/^codegrant$"}, quick, lean)
 
-	met = s.below("each further live salt, by SHA-256 alone", 2, (of["TwoSalts"].fastest()-envelope.fastest())/sha, "")
-	s.profileUnless(ctx, met, "a further salt", suite{suites[0].binary, "^BenchmarkTwoSalts$"})
+	quick = s.below("each further live salt, by SHA-256 alone", 2, (of["TwoSalts"].fastest()-envelope.fastest())/sha, "")
+	s.explain(ctx, "a further salt", suite{suites[0].binary, "^BenchmarkTwoSalts$"}, quick, true)
 
 	refusal := of["RefuseForgery"]
-	met = s.below("refuse a forgery, by accepting", 1.1, refusal.fastest()/envelope.fastest(), "")
-	met = s.below("… allocations", 0, refusal.allocs, "") && met
-	s.profileUnless(ctx, met, "refuse a forgery", suite{suites[0].binary, "^BenchmarkRefuseForgery$"})
+	quick = s.below("refuse a forgery, by accepting", 1.1, refusal.fastest()/envelope.fastest(), "")
+	lean = s.below("… allocations", 0, refusal.allocs, "")
+	s.explain(ctx, "refuse a forgery", suite{suites[0].binary, "^BenchmarkRefuseForgery$"}, quick, lean)
 
 	rows := [][]string{}
 	add := func(name, does string) {
@@ -201,9 +201,9 @@ func (s *session) calling(ctx context.Context, of map[string]*bench, own suite) 
 	} {
 		kit, bare := of["Call/"+call.name], of["Call/"+call.name+"-bare"]
 		more := (kit.fastest() - bare.fastest()) / 1000
-		met := s.below(call.title+" over a bare signed post, time", 30, more, " µs")
-		met = s.below("… allocations", 40, kit.allocs-bare.allocs, "") && met
-		s.profileUnless(ctx, met, call.title, suite{own.binary, call.pattern})
+		quick := s.below(call.title+" over a bare signed post, time", 30, more, " µs")
+		lean := s.below("… allocations", 40, kit.allocs-bare.allocs, "")
+		s.explain(ctx, call.title, suite{own.binary, call.pattern}, quick, lean)
 		rows = append(rows, []string{
 			call.title, kit.time(1000), bare.time(1000), number(more), number(kit.allocs), number(bare.allocs),
 		})

@@ -7,25 +7,37 @@ import (
 	"strings"
 )
 
-// profileUnless adds, where a goal was missed, what a benchmark spends its time
-// on.
-func (s *session) profileUnless(ctx context.Context, met bool, what string, one suite) {
-	if met || !s.profiles {
-		return
+// explain adds, where a goal was missed, what a benchmark spends its time on,
+// or what allocates.
+func (s *session) explain(ctx context.Context, what string, one suite, timeMet, allocsMet bool) {
+	file := filepath.Join(s.tmp, "bench.prof")
+	for _, kind := range []struct {
+		met           bool
+		about, sample string
+		flags         []string
+	}{
+		{timeMet, "the time goes", "cpu", []string{"-test.benchtime=1s", "-test.cpuprofile=" + file}},
+		{allocsMet, "the allocations come from", "alloc_objects", []string{
+			"-test.benchtime=2000x", "-test.memprofilerate=1", "-test.memprofile=" + file,
+		}},
+	} {
+		if kind.met || !s.profiles {
+			continue
+		}
+		if _, err := s.benchmark(ctx, one, kind.flags...); err != nil {
+			s.missing("profile of "+what, err)
+			return
+		}
+		s.profile(ctx, kind.about+", "+what, one.binary, file, kind.sample)
 	}
-	file := filepath.Join(s.tmp, "cpu.prof")
-	if _, err := s.benchmark(ctx, one, "-test.benchtime=1s", "-test.cpuprofile="+file); err != nil {
-		s.missing("profile of "+what, err)
-		return
-	}
-	s.profile(ctx, what, one.binary, file)
 }
 
-// profile adds the first lines of a CPU profile to the page.
-func (s *session) profile(ctx context.Context, what, binary, file string) {
-	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-cum", "-nodecount=45", binary, file).Output()
+// profile adds the first lines of a profile to the page.
+func (s *session) profile(ctx context.Context, what, binary, file, sample string) {
+	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-cum", "-nodecount=45", "-sample_index="+sample,
+		binary, file).Output()
 	if err != nil {
-		s.missing("profile of "+what, err)
+		s.missing("profile: "+what, err)
 		return
 	}
 	var kept []string
@@ -38,8 +50,8 @@ func (s *session) profile(ctx context.Context, what, binary, file string) {
 			kept = append(kept, line)
 		}
 	}
-	s.reasons = append(s.reasons, "Where the time goes, "+what+" (`pprof -top -cum`):\n\n```text\n"+
-		strings.TrimRight(strings.Join(kept[:min(len(kept), 14)], ""), "\n")+"\n```")
+	s.reasons = append(s.reasons, "Where "+what+" (`pprof -top -cum`):\n\n```text\n"+
+		strings.TrimRight(strings.Join(kept[:min(len(kept), 13)], ""), "\n")+"\n```")
 }
 
 // within reports functions that only call what is of interest.
@@ -49,5 +61,5 @@ func within(name string) bool {
 			return true
 		}
 	}
-	return strings.Contains(name, ".Benchmark")
+	return strings.Contains(name, ".Benchmark") || strings.Contains(name, "/bench.newCalls") || strings.HasSuffix(name, ".judge")
 }

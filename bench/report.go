@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // report is what becomes the page.
@@ -44,7 +45,44 @@ func (r *report) judge(measure, want, got string, met bool) bool {
 }
 
 func (r *report) chapter(heading string, paragraphs ...string) {
-	r.chapters = append(r.chapters, "## "+heading+"\n\n"+strings.Join(paragraphs, "\n\n"))
+	blocks := []string{"## " + heading}
+	for block := range strings.SplitSeq(strings.Join(paragraphs, "\n\n"), "\n\n") {
+		if !strings.HasPrefix(block, "|") {
+			block = wrapped(block, "")
+		}
+		blocks = append(blocks, block)
+	}
+	r.chapters = append(r.chapters, strings.Join(blocks, "\n\n"))
+}
+
+func list(items []string) string {
+	var lines []string
+	for _, item := range items {
+		lines = append(lines, wrapped("- "+item, "  "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wrapped breaks a paragraph into lines as long as those of the other pages.
+func wrapped(text, indent string) string {
+	const width = 118
+	var b strings.Builder
+	length := 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case length == 0:
+		case length+1+n > width:
+			b.WriteString("\n" + indent)
+			length = len(indent)
+		default:
+			b.WriteByte(' ')
+			length++
+		}
+		b.WriteString(word)
+		length += n
+	}
+	return b.String()
 }
 
 func (r *report) missing(what string, why error) { r.left = append(r.left, what+": "+why.Error()) }
@@ -134,8 +172,8 @@ const method = `## How it is measured
 - Of the Go benchmarks, which only need a processor, the fastest round counts instead.
 - Every library gets a message of the same size that is signed its own way, and is first seen to refuse it with one
   digit changed.
-- A commit is durable on every database: SQLite with synchronous=FULL and WAL, PostgreSQL with synchronous_commit=on,
-  MariaDB with innodb_flush_log_at_trx_commit=1. What was written is counted in the database afterwards.
+- A commit is durable on every database; the settings stand below. What was written is counted in the database
+  afterwards.
 - Everything runs on one machine over loopback, without TLS; database, load and server share its cores, except where a
   core is said to be one's own.`
 
@@ -160,21 +198,22 @@ func (s *session) page(ctx context.Context) string {
 	blocks = append(blocks, s.chapters...)
 	blocks = append(blocks, method, s.machine(ctx))
 	if len(s.left) > 0 {
-		blocks = append(blocks, "## Left out of this run\n\n- "+strings.Join(s.left, "\n- "))
+		blocks = append(blocks, "## Left out of this run\n\n"+list(s.left))
 	}
 	return strings.Join(blocks, "\n\n") + "\n"
 }
 
 func (s *session) machine(ctx context.Context) string {
 	lines := []string{
-		fmt.Sprintf("%s, %d cores (%s); %s; Linux %s.", processor(), runtime.NumCPU(), runtime.GOARCH, runtime.Version(),
-			output(ctx, "uname", "-r")),
-		"Load average over the last quarter of an hour, with the measuring itself: " + loadAverage() + ".",
+		"date: " + time.Now().UTC().Format("2 January 2006"),
+		fmt.Sprintf("machine: %s, %d cores, %s, Linux %s", processor(), runtime.NumCPU(), runtime.GOARCH, output(ctx, "uname", "-r")),
+		"load average over the last quarter of an hour, with the measuring itself: " + loadAverage(),
+		"Go: " + runtime.Version(),
 	}
 	if versions := append(libraries(), s.versions...); len(versions) > 0 {
-		lines = append(lines, "Versions: "+strings.Join(versions, ", ")+".")
+		lines = append(lines, "versions: "+strings.Join(versions, "; "))
 	}
-	return "## Machine\n\n" + time.Now().UTC().Format("2 January 2006. ") + strings.Join(lines, " ")
+	return "## Machine\n\n" + list(lines)
 }
 
 // libraries are the measured ones that this program was built with.

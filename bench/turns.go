@@ -126,7 +126,7 @@ func (s *session) profileTurn(ctx context.Context, what string, d side, n, inFli
 	}
 	self, err := os.Executable()
 	if err == nil {
-		s.profile(ctx, what, self, file)
+		s.profile(ctx, "the time goes, "+what, self, file, "cpu")
 	}
 	return err
 }
