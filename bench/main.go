@@ -124,6 +124,7 @@ func run(args []string) error {
 	}
 	defer func() { _ = raw.Close() }()
 	s.raw = raw
+	s.lookBusy()
 	failed := s.measure(ctx, chosen)
 	if ctx.Err() != nil {
 		return errors.New("interrupted; no page was written")

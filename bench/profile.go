@@ -40,18 +40,15 @@ func (s *session) profile(ctx context.Context, what, binary, file, sample string
 		s.missing("profile: "+what, err)
 		return
 	}
-	var kept []string
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		switch {
-		case len(fields) == 5 && fields[0] == "flat":
-			kept = append(kept, line)
-		case len(fields) >= 6 && !within(fields[5]):
+	_, rows, _ := strings.Cut(string(out), "      flat  ")
+	kept := []string{"      flat  "}
+	for line := range strings.Lines(rows) {
+		if fields := strings.Fields(line); len(fields) < 6 || !within(fields[5]) {
 			kept = append(kept, line)
 		}
 	}
 	s.reasons = append(s.reasons, "Where "+what+" (`pprof -top -cum`):\n\n```text\n"+
-		strings.TrimRight(strings.Join(kept[:min(len(kept), 13)], ""), "\n")+"\n```")
+		strings.TrimRight(strings.Join(kept[:min(len(kept), 14)], ""), "\n")+"\n```")
 }
 
 // within reports functions that only call what is of interest.

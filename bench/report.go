@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ type report struct {
 	left     []string // what was not measured, and why
 	versions []string
 	reasons  []string // profiles of what misses its goal
+	busy     string   // a warning that other work was running
 }
 
 // goal is a promise with what was measured of it.
@@ -192,11 +194,17 @@ func (s *session) page(ctx context.Context) string {
 	if len(rows) > 0 {
 		blocks = append(blocks, "## Goals\n\n"+table([]string{"measure", "goal", "measured", ""}, rows))
 	}
-	if missed && len(s.reasons) > 0 {
-		blocks = append(append(blocks, "## Where goals are missed"), s.reasons...)
+	if s.busy != "" {
+		blocks = append(blocks, wrapped(s.busy, ""))
+	}
+	if missed {
+		blocks = append(blocks, whyMissed(rows))
 	}
 	blocks = append(blocks, s.chapters...)
 	blocks = append(blocks, method, s.machine(ctx))
+	if missed && len(s.reasons) > 0 {
+		blocks = append(append(blocks, "## Profiles of what misses its goal"), s.reasons...)
+	}
 	if len(s.left) > 0 {
 		blocks = append(blocks, "## Left out of this run\n\n"+list(s.left))
 	}
@@ -207,7 +215,7 @@ func (s *session) machine(ctx context.Context) string {
 	lines := []string{
 		"date: " + time.Now().UTC().Format("2 January 2006"),
 		fmt.Sprintf("machine: %s, %d cores, %s, Linux %s", processor(), runtime.NumCPU(), runtime.GOARCH, output(ctx, "uname", "-r")),
-		"load average over the last quarter of an hour, with the measuring itself: " + loadAverage(),
+		"load average over the last quarter of an hour, with the measuring itself: " + loadAverage(2),
 		"Go: " + runtime.Version(),
 	}
 	if versions := append(libraries(), s.versions...); len(versions) > 0 {
@@ -250,12 +258,26 @@ func processor() string {
 	return "unknown processor"
 }
 
-func loadAverage() string {
+// loadAverage is that of the last one, five or fifteen minutes.
+func loadAverage(column int) string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	if fields := strings.Fields(string(text)); len(fields) > 2 {
-		return fields[2]
+		return fields[column]
 	}
 	return "unknown"
+}
+
+// lookBusy notes, before anything is measured, whether the machine is doing
+// other work.
+func (r *report) lookBusy() {
+	before, err := strconv.ParseFloat(loadAverage(0), 64)
+	if err != nil || before < 0.5*float64(runtime.NumCPU()) {
+		return
+	}
+	r.busy = fmt.Sprintf("**The machine was busy with other work in this run**: a load average of %s on %d cores before it began. "+
+		"The Go benchmarks bear that, for their fastest rounds count. What waits for another process does not: a server that "+
+		"shares its core, and one committer among thirty competing connections, lose more to it than what they are compared "+
+		"with. Run it again on a quiet machine before you believe those rows.", number(before), runtime.NumCPU())
 }
 
 // output is what a command prints, or "" when it cannot be run.

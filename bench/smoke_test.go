@@ -93,7 +93,7 @@ func TestAMissedGoalIsProfiled(t *testing.T) {
 	require.NoError(t, s.profileTurn(t.Context(), "nothing", busy, 20, 1))
 	s.judge("a", "b", "c", false)
 	page := s.page(t.Context())
-	require.Contains(t, page, "## Where goals are missed\n\nWhere the time goes, nothing")
+	require.Contains(t, page, "## Profiles of what misses its goal\n\nWhere the time goes, nothing")
 	require.Contains(t, page, "sha256.Sum256")
 }
 
