@@ -165,9 +165,37 @@ func decodeBiz(doc *document, target any) error {
 // wireField is one tagged field of a struct, its tag taken apart.
 type wireField struct {
 	index     int
+	form      wireForm
 	tag       string
 	spellings [][]string // of the member: the path of each
 	currency  [][]string // of an amount's second member
+}
+
+type wireForm uint8
+
+const (
+	wireNone wireForm = iota // a type that is only written
+	wireText
+	wireBool
+	wireSecret
+	wireTime
+	wireAmount
+)
+
+func formOf(t reflect.Type) wireForm {
+	switch {
+	case t == secretType:
+		return wireSecret
+	case t == timeType:
+		return wireTime
+	case t == amountType:
+		return wireAmount
+	case t.Kind() == reflect.String:
+		return wireText
+	case t.Kind() == reflect.Bool:
+		return wireBool
+	}
+	return wireNone
 }
 
 // wirePlan takes apart the tags of a struct type.
@@ -178,13 +206,10 @@ func wirePlan(t reflect.Type) []wireField {
 		if tag == "" {
 			continue
 		}
-		f := wireField{index: i, tag: tag}
 		value, currency, _ := strings.Cut(tag, ",")
-		f.spellings = spellings(value)
-		if t.Field(i).Type == amountType {
-			f.currency = spellings(currency)
-		}
-		plan = append(plan, f)
+		plan = append(plan, wireField{
+			index: i, form: formOf(t.Field(i).Type), tag: tag, spellings: spellings(value), currency: spellings(currency),
+		})
 	}
 	return plan
 }
@@ -217,29 +242,29 @@ func (r *wireReader) fill(plan []wireField, v reflect.Value) error {
 }
 
 func (r *wireReader) field(f *wireField, field reflect.Value) error {
-	if f.currency != nil {
+	if f.form == wireAmount {
 		return r.amount(f, field.Addr().Interface().(*Amount))
 	}
 	m := r.member(f.spellings)
 	if m == nil {
 		return nil
 	}
-	switch {
-	case field.Kind() == reflect.String:
+	switch f.form {
+	case wireText:
 		field.SetString(r.text(m.value))
-	case field.Type() == secretType:
+	case wireBool:
+		field.SetBool(string(m.value) == "true")
+	case wireSecret:
 		if r.secretOf != m {
 			r.secret, r.secretOf = NewSecret(string(m.value)), m
 		}
 		*field.Addr().Interface().(*Secret) = r.secret
-	case field.Type() == timeType:
+	case wireTime:
 		// PingPong v4, payment notification: epoch milliseconds as text. Other
 		// forms have no stated time zone and are left alone.
 		if ms, err := strconv.ParseInt(string(m.value), 10, 64); err == nil && len(m.value) == 13 {
 			*field.Addr().Interface().(*time.Time) = time.UnixMilli(ms).UTC()
 		}
-	case field.Kind() == reflect.Bool:
-		field.SetBool(string(m.value) == "true")
 	default:
 		return fmt.Errorf("codegrant: field %s has a type the wire has no form for", f.tag)
 	}
