@@ -35,16 +35,22 @@ type database struct {
 // databases makes one on each kind of database that is here.
 func (s *session) databases(ctx context.Context) ([]database, error) {
 	var all []database
-	for _, create := range []func(context.Context) (database, error){
-		func(context.Context) (database, error) { return s.sqlite("sqlite") },
-		func(ctx context.Context) (database, error) {
+	for _, one := range []struct {
+		name   string
+		create func(context.Context) (database, error)
+	}{
+		{"SQLite", func(context.Context) (database, error) { return s.sqlite("sqlite") }},
+		{"PostgreSQL", func(ctx context.Context) (database, error) {
 			return createPostgreSQL(ctx, cmp.Or(os.Getenv("POSTGRES_DSN"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"))
-		},
-		func(ctx context.Context) (database, error) {
+		}},
+		{"MariaDB", func(ctx context.Context) (database, error) {
 			return createMariaDB(ctx, cmp.Or(os.Getenv("MARIADB_DSN"), "root@tcp(127.0.0.1:3306)/test"))
-		},
+		}},
 	} {
-		d, err := create(ctx)
+		if s.only != "" && !strings.EqualFold(s.only, one.name) {
+			continue
+		}
+		d, err := one.create(ctx)
 		var missing leftOut
 		if errors.As(err, &missing) {
 			s.missing("database", err)

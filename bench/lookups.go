@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/codegrant/codegrant"
@@ -72,11 +74,7 @@ func (s *session) lookups(ctx context.Context) error {
 	}
 	judged := now
 	if s.rows >= manyRows {
-		text, err := json.MarshalIndent(now, "", "\t")
-		if err == nil {
-			err = os.WriteFile(s.recordedFile(), append(text, '\n'), 0o644)
-		}
-		if err != nil {
+		if err := s.record(now); err != nil {
 			return err
 		}
 	} else if text, err := os.ReadFile(s.recordedFile()); err == nil {
@@ -91,6 +89,31 @@ func (s *session) lookups(ctx context.Context) error {
 	}
 	s.chapter("Finding a token among many", paragraphs...)
 	return nil
+}
+
+// record keeps a result, and what was kept before of other databases.
+func (s *session) record(now recorded) error {
+	measured := make(map[string]bool)
+	for _, l := range now.Lookups {
+		measured[l.Database] = true
+	}
+	if text, err := os.ReadFile(s.recordedFile()); err == nil {
+		var before recorded
+		if err := json.Unmarshal(text, &before); err != nil {
+			return err
+		}
+		for _, l := range before.Lookups {
+			if before.Rows == now.Rows && before.Machine == now.Machine && !measured[l.Database] {
+				now.Lookups = append(now.Lookups, l)
+			}
+		}
+	}
+	slices.SortStableFunc(now.Lookups, func(a, b lookup) int { return strings.Compare(b.Database, a.Database) }) // SQLite first
+	text, err := json.MarshalIndent(now, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.recordedFile(), append(text, '\n'), 0o644)
 }
 
 func (r recorded) describe() string {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,6 +45,7 @@ type size struct {
 	conns     int           // that memory is measured over
 	rows      int           // that look-ups are measured among, beside fewRows
 	profiles  bool          // of what misses its goal
+	only      string        // the name of the only database to measure; empty means all
 }
 
 const fewRows = 10_000
@@ -89,9 +91,13 @@ func run(args []string) error {
 	flags.DurationVar(&s.stretch, "stretch", 400*time.Millisecond, "time of one turn of a load")
 	flags.IntVar(&s.conns, "conns", 2000, "connections that memory is measured over")
 	flags.IntVar(&s.rows, "rows", 200_000, "stored tokens for the look-ups; from 10 million on the result is kept in recorded.json")
+	flags.StringVar(&s.only, "database", "", "measure only this `database`: SQLite, PostgreSQL or MariaDB")
 	flags.BoolVar(&s.profiles, "profiles", true, "profile what misses its goal")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if !slices.Contains([]string{"", "sqlite", "postgresql", "mariadb"}, strings.ToLower(s.only)) {
+		return fmt.Errorf("no database %q; there are SQLite, PostgreSQL and MariaDB", s.only)
 	}
 	if s.rounds < 1 || s.conns < 1 || s.rows < 1 || s.stretch <= 0 {
 		return errors.New("rounds, conns, rows and stretch are at least 1")

@@ -47,6 +47,9 @@ func (s *session) slow(ctx context.Context) error {
 		{"PostgreSQL", func(ctx context.Context) ([]notified, error) { return slower.onOwnServer(ctx, slower.ownPostgreSQL) }},
 		{"MariaDB", func(ctx context.Context) ([]notified, error) { return slower.onOwnServer(ctx, slower.ownMariaDB) }},
 	} {
+		if s.only != "" && !strings.EqualFold(s.only, one.name) {
+			continue
+		}
 		results, err := one.measure(ctx)
 		var missing leftOut
 		if errors.As(err, &missing) {

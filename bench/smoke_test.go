@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -117,6 +118,7 @@ func TestAPartThatFailsIsNamedAndDoesNotStopTheOthers(t *testing.T) {
 func TestArgumentsAreChecked(t *testing.T) {
 	t.Parallel()
 	require.ErrorContains(t, run([]string{"-parts", "micro,nothing"}), `no part "nothing"; there are micro,handlers`)
+	require.ErrorContains(t, run([]string{"-database", "Oracle"}), `no database "Oracle"`)
 	require.Error(t, run([]string{"-rounds", "many"}))
 	require.ErrorContains(t, run([]string{"-rounds", "0"}), "at least 1")
 }
@@ -157,6 +159,33 @@ func TestNumbersHaveThreeDigits(t *testing.T) {
 	} {
 		require.Equal(t, want, strings.Replace(number(v), "0.00", "0", 1))
 	}
+}
+
+// A long measuring of one database does not lose what is known of another.
+func TestRecordedLookUpsOfOtherDatabasesStay(t *testing.T) {
+	t.Parallel()
+	s := smallest(t)
+	s.folder = t.TempDir()
+	result := func(rows int, databases ...string) recorded {
+		r := recorded{Date: "today", Machine: "m", Rows: rows}
+		for _, name := range databases {
+			r.Lookups = append(r.Lookups, lookup{Database: name, Kind: "by id", Few: []float64{1}, Many: []float64{float64(rows)}})
+		}
+		return r
+	}
+	read := func() (r recorded) {
+		text, err := os.ReadFile(s.recordedFile())
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, &r))
+		return r
+	}
+	require.NoError(t, s.record(result(7, "PostgreSQL", "SQLite")))
+	again := result(7, "PostgreSQL")
+	again.Lookups[0].Few[0] = 2
+	require.NoError(t, s.record(again))
+	require.Equal(t, []lookup{result(7, "SQLite").Lookups[0], again.Lookups[0]}, read().Lookups)
+	require.NoError(t, s.record(result(8, "PostgreSQL")))
+	require.Equal(t, result(8, "PostgreSQL"), read(), "of another number of rows nothing is kept")
 }
 
 // What the bare side writes is what sqlstore writes, or the two could not be
