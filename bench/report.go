@@ -271,7 +271,7 @@ func loadAverage(column int) string {
 // other work.
 func (r *report) lookBusy() {
 	before, err := strconv.ParseFloat(loadAverage(0), 64)
-	if err != nil || before < 0.5*float64(runtime.NumCPU()) {
+	if err != nil || before < float64(runtime.NumCPU()) {
 		return
 	}
 	r.busy = fmt.Sprintf("**The machine was busy with other work in this run**: a load average of %s on %d cores before it began. "+
