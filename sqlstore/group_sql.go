@@ -102,8 +102,17 @@ func (b *batchTx) eachRow(ctx context.Context) error {
 // allRows runs as few statements as it can, for each costs a round trip.
 func (b *batchTx) allRows(ctx context.Context) error {
 	// A wait for a lock ends here, before anything is committed: that nothing
-	// was kept is then certain.
-	within, cancel := context.WithTimeout(ctx, tooLong)
+	// was kept is then certain. PostgreSQL ends it itself: to cancel a statement
+	// from outside is a request that can come too early, and a server that goes on
+	// waiting goes on holding the other records.
+	patience := tooLong
+	if b.sql.lockTimeout != "" {
+		patience = 4 * tooLong
+		if _, err := b.tx.tx.ExecContext(ctx, b.sql.lockTimeout); err != nil {
+			return err
+		}
+	}
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var inserts, updates []int
 	for i, row := range b.batch {
@@ -120,7 +129,7 @@ func (b *batchTx) allRows(ctx context.Context) error {
 	if err == nil {
 		err = b.write(within, b.into.updates, updates)
 	}
-	if err != nil && within.Err() != nil && ctx.Err() == nil {
+	if err != nil && (within.Err() != nil && ctx.Err() == nil || b.dialect == PostgreSQL && b.dialect.codeOf(err) == lockNotAvailable) {
 		return errLocked
 	}
 	return err

@@ -60,8 +60,12 @@ const (
 	onConflict = " ON CONFLICT (%s) DO NOTHING"
 	// forUpdate locks what a transaction reads; SQLite, which has one writer at
 	// a time, does not know it and takes its lock by lockDatabase instead.
-	forUpdate    = " FOR UPDATE"
-	lockDatabase = "UPDATE codegrant_tokens SET revision = revision WHERE 1 = 0"
+	forUpdate = " FOR UPDATE"
+	// lockTimeout is in milliseconds, and ends with the transaction: that of
+	// tooLong. Its end is the error lockNotAvailable.
+	lockTimeout      = "SET LOCAL lock_timeout = 500"
+	lockNotAvailable = "55P03"
+	lockDatabase     = "UPDATE codegrant_tokens SET revision = revision WHERE 1 = 0"
 
 	// On MySQL a deadlock ends the transaction, and what comes after it on the
 	// same connection is kept at once. A hook that passes over that error would
@@ -89,6 +93,7 @@ type statements struct {
 	getPayment, getPaymentLocked                 string
 	unsettledPayments                            string
 	begun                                        string // first in a transaction; may be empty
+	lockTimeout                                  string // first in a batch; may be empty
 	releaseGuard                                 string // before its first save; may be empty
 	durability                                   string
 	createVersion, insertVersion, schemaVersion  string
@@ -107,9 +112,12 @@ type writes struct {
 func newStatements(d Dialect, prefix string) statements {
 	locked, begun, release, durability := forUpdate, "", "", durabilityPostgreSQL
 	onConflict := func(key string) string { return fmt.Sprintf(onConflict, key) }
+	lockWait := ""
 	switch d {
 	case SQLite:
 		locked, begun, durability = "", lockDatabase, durabilitySQLite
+	case PostgreSQL:
+		lockWait = lockTimeout
 	case MySQL:
 		begun, release, durability = setGuard, releaseGuard, durabilityMySQL
 		onConflict = func(string) string { return "" }
@@ -139,7 +147,7 @@ func newStatements(d Dialect, prefix string) statements {
 		byUserLocked: adapt(byUser + locked),
 		getPayment:   adapt(getPayment), getPaymentLocked: adapt(getPayment + locked),
 		unsettledPayments: adapt(unsettledPayments),
-		begun:             adapt(begun), releaseGuard: adapt(release),
+		lockTimeout:       lockWait, begun: adapt(begun), releaseGuard: adapt(release),
 		durability:    durability,
 		createVersion: adapt(createVersion), insertVersion: adapt(insertVersion + onConflict("version")),
 		schemaVersion: adapt(schemaVersion),
