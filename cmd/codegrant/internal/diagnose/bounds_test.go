@@ -59,6 +59,15 @@ func TestExplainEndsAtTheNumberOfDigestsGiven(t *testing.T) {
 	require.Contains(t, report.NotTried[len(report.NotTried)-1], "what comes behind 700 digests")
 }
 
+func TestExplainEndsAtTheNumberOfBytesGiven(t *testing.T) {
+	t.Parallel()
+	const limit = 4 << 20
+	large := genuine().with("bizContent", goods(20<<10))
+	report := explain(large.body(strings.Repeat("AB", 32)), func(o *diagnose.Options) { o.Bytes = limit })
+	require.InDelta(t, limit/len(large.text()), report.Tried, 60, "what is undone makes texts longer and shorter")
+	require.Contains(t, report.NotTried[len(report.NotTried)-1], fmt.Sprintf("what comes behind %d digests", report.Tried))
+}
+
 func TestExplainFindsCausesInLargeMessages(t *testing.T) {
 	t.Parallel()
 	large := goods(20 << 10)

@@ -6,6 +6,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,7 @@ type Options struct {
 	OtherSalts          []string // of other accounts, or old ones
 	Good                []byte   // a message that is as it was sent; may be nil
 	Tries               int      // digests to compute at most; 0 means 4 million
+	Bytes               int      // to compute them over, about; 0 means 1 GiB
 }
 
 // Certainty says how a cause is known.
@@ -104,9 +106,7 @@ func (b *bounds) also(other bounds) {
 // Explain judges body by the library and, if it refuses, finds out why. It
 // takes up to a few seconds for a message that nothing explains.
 func Explain(body []byte, o Options) Report {
-	if o.Tries == 0 {
-		o.Tries = defaultTries
-	}
+	o.Tries, o.Bytes = cmp.Or(o.Tries, defaultTries), cmp.Or(o.Bytes, defaultBytes)
 	d := &diagnosis{Options: o, rules: textRules(), places: placements()}
 	d.masker = mask.Masker{Salts: append(slices.Clone(o.Salts), o.OtherSalts...)}
 	d.salts = d.saltVariants()

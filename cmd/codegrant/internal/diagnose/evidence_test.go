@@ -15,6 +15,41 @@ func TestExplainNamesOtherExplanationsOfTheSame(t *testing.T) {
 	require.Equal(t, "bizcontent_reencoded", report.Causes[0].ID)
 	require.Equal(t, "signed_escaped", report.Causes[1].ID, "PHP's stripslashes in the signer looks the same")
 	require.Equal(t, diagnose.Alternative, report.Causes[1].Certainty)
+
+	// Two orders that the search knows are the same for these members.
+	g := genuine().without("code", "description").with("version", "1.0")
+	var parts []string
+	for _, name := range []string{"accId", "clientId", "signType", "version", "bizContent"} {
+		parts = append(parts, name+"="+g[name])
+	}
+	report = explain(g.body(sha(salt+strings.Join(parts, "&"))), nil)
+	require.Len(t, report.Causes, 1, "a cause is named once: %+v", report.Causes)
+	require.Equal(t, "order_not_sorted", report.Causes[0].ID)
+}
+
+func TestExplainPrefersTheSmallerChange(t *testing.T) {
+	t.Parallel()
+	report := explain(changedTo(`{"notifyType":"RECHARGE","amount":12.50}`, `{"notifyType":"RECHARGE","amount":"12.50"}`), nil)
+	require.Equal(t, "number_reformatted", report.Causes[0].ID, "and not bizContent written again with all numbers bare")
+}
+
+func TestExplainDoesNotGuessBesideAProof(t *testing.T) {
+	t.Parallel()
+	f := genuine().with("bizContent", strings.Replace(content, "tea", "t\ufffd", 1))
+	report := explain(f.without("code").body(f.sign()), nil)
+	require.Len(t, report.Causes, 1, "%+v", report.Causes)
+	require.Equal(t, "member_missing", report.Causes[0].ID)
+}
+
+func TestExplainSeesACutSignWhateverTheSalt(t *testing.T) {
+	t.Parallel()
+	report := explain(genuine().body(genuine().sign()[:40]), func(o *diagnose.Options) {
+		quick(o)
+		o.Salts = []string{"0123456789ABCDEF01234567"}
+	})
+	require.Equal(t, "sign_truncated", report.Causes[0].ID)
+	require.Equal(t, diagnose.Observed, report.Causes[0].Certainty)
+	require.Equal(t, "40 of 64 characters are there.", report.Causes[0].Evidence)
 }
 
 func TestExplainSaysWhere(t *testing.T) {

@@ -17,11 +17,11 @@ type proof struct {
 // Limits of one search, in digests and in bytes that went into them.
 const (
 	defaultTries = 4_000_000
-	maxHashed    = 1 << 30
+	defaultBytes = 1 << 30
 	maxCombined  = 8 << 10 // of bizContent: in a larger one only single steps are tried
 )
 
-func (d *diagnosis) exhausted() bool { return d.tries >= d.Tries || d.hashed >= maxHashed }
+func (d *diagnosis) exhausted() bool { return d.tries >= d.Tries || d.hashed >= d.Bytes }
 
 // reading is one body variant, ready to be searched.
 type reading struct {
