@@ -2,7 +2,6 @@ package codegrant
 
 import (
 	"maps"
-	"reflect"
 	"sync"
 	"time"
 )
@@ -129,7 +128,7 @@ func (e *envelope) notification(body []byte, accountID string, salt int, types m
 	r.texts.Grow(len(e.code) + len(e.description) + e.biz.textSize())
 	n.AccountID, n.Salt, n.Raw = accountID, salt, NewSecret(string(body))
 	n.Code, n.Description = r.text(e.code), r.text(e.description)
-	if err := r.fill(notificationPlan(), reflect.ValueOf(n).Elem()); err != nil {
+	if err := r.fill(n); err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)
 	}
 	n.Kind = types[n.Type]
@@ -141,10 +140,10 @@ func (e *envelope) notification(body []byte, accountID string, salt int, types m
 		}
 	case KindPayment:
 		n.Payment = &PaymentNotification{AccountID: n.AccountID, Code: n.Code}
-		err = r.fill(paymentPlan(), reflect.ValueOf(n.Payment).Elem())
+		err = r.fill(n.Payment)
 	case KindRefund:
 		n.Refund = &RefundNotification{AccountID: n.AccountID, Code: n.Code}
-		err = r.fill(refundPlan(), reflect.ValueOf(n.Refund).Elem())
+		err = r.fill(n.Refund)
 	}
 	if err != nil {
 		return Notification{}, wrap("read", ErrMalformed, err)
@@ -152,13 +151,8 @@ func (e *envelope) notification(body []byte, accountID string, salt int, types m
 	return *n, nil
 }
 
-// What never changes is made once, when it is first needed.
-var (
-	documentedTypes  = sync.OnceValue(DefaultNotifyTypes)
-	notificationPlan = sync.OnceValue(func() []wireField { return wirePlan(reflect.TypeFor[Notification]()) })
-	paymentPlan      = sync.OnceValue(func() []wireField { return wirePlan(reflect.TypeFor[PaymentNotification]()) })
-	refundPlan       = sync.OnceValue(func() []wireField { return wirePlan(reflect.TypeFor[RefundNotification]()) })
-)
+// documentedTypes is a table that nobody writes to.
+var documentedTypes = sync.OnceValue(DefaultNotifyTypes)
 
 // failedStatus reports the words by which a sign-up would be said to have
 // failed. Whether the gateway ever says so is UNKNOWN.

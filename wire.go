@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -157,9 +158,8 @@ func appendJSONString(dst []byte, s string) []byte {
 // gateway may add, drop and retype members at any time. An amount whose
 // currency is absent is read in the currency that the field already holds.
 func decodeBiz(doc *document, target any) error {
-	v := reflect.ValueOf(target).Elem()
-	d := wireReader{doc: doc}
-	return d.fill(wirePlan(v.Type()), v)
+	r := wireReader{doc: doc}
+	return r.fill(target)
 }
 
 // wireField is one tagged field of a struct, its tag taken apart.
@@ -198,8 +198,19 @@ func formOf(t reflect.Type) wireForm {
 	return wireNone
 }
 
-// wirePlan takes apart the tags of a struct type.
+// wirePlans remembers what newWirePlan made, which depends on the type alone.
+var wirePlans sync.Map // of []wireField by reflect.Type
+
+// wirePlan returns the tagged fields of a struct type.
 func wirePlan(t reflect.Type) []wireField {
+	if plan, ok := wirePlans.Load(t); ok {
+		return plan.([]wireField)
+	}
+	plan, _ := wirePlans.LoadOrStore(t, newWirePlan(t))
+	return plan.([]wireField)
+}
+
+func newWirePlan(t reflect.Type) []wireField {
 	var plan []wireField
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag.Get("wire")
@@ -232,7 +243,10 @@ type wireReader struct {
 	secretOf *member // and out of what
 }
 
-func (r *wireReader) fill(plan []wireField, v reflect.Value) error {
+// fill fills the fields of the struct that target points to.
+func (r *wireReader) fill(target any) error {
+	v := reflect.ValueOf(target).Elem()
+	plan := wirePlan(v.Type())
 	for i := range plan {
 		if err := r.field(&plan[i], v.Field(plan[i].index)); err != nil {
 			return err
