@@ -18,11 +18,14 @@ const (
 	// tooLong is how long one turn may keep others from theirs. It is the wait
 	// for a record that somebody has locked, a slow hook for one.
 	tooLong = 500 * time.Millisecond
+	// mostAlone is how many saves a server makes at the same time on their own:
+	// so few gain nothing by sharing.
+	mostAlone = 8
 )
 
 // group lets the saves into one table that are waiting at the same time share
-// one commit. No save waits for a timer: one that finds nobody at work is made
-// at once, as if there were no group; those that come meanwhile are the next
+// one commit. No save waits for a timer: one that finds a turn free is made at
+// once, as if there were no group; those that come meanwhile are the next
 // commit. Nothing runs while nobody saves.
 //
 // Turns keep the number of commits low and nothing else: what is right is
@@ -33,7 +36,8 @@ type group struct {
 	op    string
 
 	mu      sync.Mutex
-	busy    bool
+	alone   int  // turns of single saves
+	shared  bool // the one turn of a batch
 	waiting []*saving
 }
 
@@ -53,10 +57,10 @@ func (g *group) save(ctx context.Context, id string, revision int64, args []any)
 		return g.store.wrap(ctx, g.op, err)
 	}
 	g.mu.Lock()
-	if !g.busy {
-		g.busy = true
+	if !g.shared && len(g.waiting) == 0 && g.alone < g.mostAlone() {
+		g.alone++
 		g.mu.Unlock()
-		defer g.turn()()
+		defer g.turn(func() { g.alone-- })()
 		return g.store.saveOne(ctx, g.op, g.into, revision, args)
 	}
 	s := &saving{ctx: ctx, id: id, revision: revision, args: args, done: make(chan error, 1)}
@@ -70,38 +74,59 @@ func (g *group) save(ctx context.Context, id string, revision int64, args []any)
 	}
 }
 
-// turn begins a turn and returns what ends it. One that lasts too long is over
-// for the others before its end. SQLite needs that not: it locks no records,
-// and has one writer anyway.
-func (g *group) turn() (end func()) {
-	if g.store.writer != nil {
-		return g.next
+// mostAlone is 1 on SQLite, which has one writer. A small pool must not be
+// filled by single saves.
+func (g *group) mostAlone() int {
+	if g.store.writer != nil || g.alone == 0 {
+		return 1
 	}
-	next := sync.OnceFunc(g.next)
-	late := time.AfterFunc(tooLong, next)
+	if pool := g.store.db.Stats().MaxOpenConnections; pool > 0 {
+		return min(mostAlone, max(pool/2, 1))
+	}
+	return mostAlone
+}
+
+// turn begins a turn and returns what ends it. give, called with the lock held,
+// gives it back. One that lasts too long is over for the others before its end.
+// SQLite needs that not: it locks no records, and has one writer anyway.
+func (g *group) turn(give func()) (end func()) {
+	over := func() {
+		g.mu.Lock()
+		give()
+		g.mu.Unlock()
+		g.next()
+	}
+	if g.store.writer != nil {
+		return over
+	}
+	over = sync.OnceFunc(over)
+	late := time.AfterFunc(tooLong, over)
 	return func() {
 		late.Stop()
-		next()
+		over()
 	}
 }
 
-// next hands the table on to those who wait.
+// next gives those who wait their turn, if nobody has it.
 func (g *group) next() {
 	batch := g.take()
 	if len(batch) == 0 {
 		return
 	}
 	go func() {
-		defer g.turn()()
+		defer g.turn(func() { g.shared = false })()
 		g.commit(batch)
 	}()
 }
 
-// take returns who is next, and nobody when the group is at rest. A record
+// take returns who is next: nobody while another batch has the turn. A record
 // stands in a commit once: what its second saving does depends on the first.
 func (g *group) take() []*saving {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.shared {
+		return nil
+	}
 	var batch, later []*saving
 	seen := make(map[string]bool, min(len(g.waiting), mostRows))
 	bytes := 0
@@ -123,7 +148,7 @@ func (g *group) take() []*saving {
 		batch = append(batch, s)
 	}
 	g.waiting = later
-	g.busy = len(batch) > 0
+	g.shared = len(batch) > 0
 	return batch
 }
 
