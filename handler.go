@@ -142,6 +142,7 @@ type Config struct {
 //	POST /notify/{id}   the gateway's messages    [Kit.Notify]
 //	POST /unbind        end an agreement          [Kit.Unbind]
 //	GET  /status        the user's tokens         [Kit.Status]
+//	GET  /status/{id}   one of them               [Kit.Status]
 //
 // A Kit is immutable after [New] and safe for concurrent use.
 type Kit struct {

@@ -157,7 +157,7 @@ func authState(authURL string) string {
 // SignUp returns the handler that starts a sign-up for the signed-in user. It
 // takes a POST with the fields wallet, and optionally terminal and returnTo,
 // as a form or as JSON, and sends the browser to the wallet with 303; a
-// client that accepts JSON gets {"id","status","authUrl"} instead.
+// client that accepts JSON gets {"id","wallet","status","authUrl"} instead.
 func (k *Kit) SignUp() http.Handler {
 	return k.browserPost("sign-up", func(w http.ResponseWriter, r *http.Request, userID string, in formInput) error {
 		terminal := SignUpTerminal(in.Terminal)

@@ -134,8 +134,8 @@ func (k *Kit) ownToken(ctx context.Context, op, userID, id string) (Token, error
 // It takes a POST with the fields id (of the record, needed when the user has
 // several live tokens) and optionally returnTo, as a form or as JSON. A browser
 // is sent to the return target with 303, also while the outcome is not known
-// yet; a client that accepts JSON gets {"id","status"} with 200, or with 202
-// while it is not known.
+// yet; a client that accepts JSON gets {"id","wallet","status"} with 200, or with
+// 202 while it is not known.
 func (k *Kit) Unbind() http.Handler {
 	return k.browserPost("unbind", func(w http.ResponseWriter, r *http.Request, userID string, in formInput) error {
 		target, ok := k.returnTarget(in.ReturnTo)
