@@ -32,6 +32,14 @@ func TestUnbindEndsTheAgreementAskedForWhateverReadTheBody(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			_ = r.ParseForm()
 		}, http.StatusBadRequest},
+		{"a form in chunks was parsed", func(r *http.Request) {
+			r.ContentLength = -1
+			_ = r.ParseForm()
+		}, http.StatusSeeOther},
+		{"a body in chunks was thrown away", func(r *http.Request) {
+			r.ContentLength = -1
+			_, _ = io.Copy(io.Discard, r.Body)
+		}, http.StatusBadRequest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

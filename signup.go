@@ -246,7 +246,7 @@ func (k *Kit) readInput(w http.ResponseWriter, r *http.Request) (formInput, erro
 	if err != nil {
 		return formInput{}, err
 	}
-	if len(body) == 0 && r.ContentLength > 0 {
+	if len(body) == 0 && r.ContentLength != 0 { // -1 in chunks
 		if len(r.PostForm) == 0 {
 			return formInput{}, &Error{Op: "form", Code: ErrBodyConsumed}
 		}
