@@ -303,3 +303,40 @@ func TestADuplicateIsFoundWhereverItStands(t *testing.T) {
 		require.EqualError(t, err, "duplicate member", "%v, nested", twice)
 	}
 }
+
+// A request's bytes, to the last one: the order of the fields, the objects that
+// are opened and closed between them, and what is left out.
+func TestRequestsByteForByte(t *testing.T) {
+	t.Parallel()
+	token, amount := NewSecret("T"), Amount{Minor: 5, Currency: "USD"}
+	type item struct {
+		Price Amount  `wire:"price.amount,price.currency"`
+		Name  string  `wire:"name"`
+		Parts []Goods `wire:"parts"`
+		Count int     `wire:"count"`
+	}
+	for name, tt := range map[string]struct {
+		request any
+		want    string
+	}{
+		"nothing": {SignUpQuery{}, `{}`},
+		"an object at the end": {UnbindRequest{UserID: "U", Token: token, Wallet: GCash},
+			`{"merchantUserId":"U","token":"T","paymentMethod":{"type":"GCash"}}`},
+		"an object whose only field is empty": {SignUpQuery{RequestID: "R", bizType: "B"}, `{"requestId":"R","bizType":"B"}`},
+		"objects next to each other": {PayRequest{Email: "a@b", Terminal: PayOnPC, Amount: amount},
+			`{"amount":"0.05","currency":"USD","customer":{"email":"a@b"},"device":{"orderTerminal":"02"},"captureDelayHours":0}`},
+		"text that wants escapes": {SignUpQuery{UserID: "\"\\\x00\x1f\n/<&\x7f茶😀\u2028"},
+			`{"merchantUserId":"\"\\\u0000\u001f\u000a/<&` + "\x7f茶😀\u2028" + `"}`},
+		"a list inside an object, objects inside a list": {struct {
+			A string `wire:"a.b.c"`
+			L []item `wire:"a.b.list"`
+			B string `wire:"a.d"`
+		}{"1", []item{{Price: amount, Name: "x", Count: -1}, {Price: amount, Parts: []Goods{{Name: "y"}, {SKU: "z"}}}}, "2"},
+			`{"a":{"b":{"c":"1","list":[{"price":{"amount":"0.05","currency":"USD"},"name":"x","count":-1},` +
+				`{"price":{"amount":"0.05","currency":"USD"},"parts":[{"name":"y"},{"sku":"z"}],"count":0}]},"d":"2"}}`},
+	} {
+		got, err := encodeBiz(tt.request)
+		require.NoError(t, err, name)
+		require.Equal(t, tt.want, string(got), name)
+	}
+}

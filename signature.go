@@ -171,6 +171,7 @@ func digest(d Digest, text []byte, sum *[sha256.Size]byte) []byte {
 // seal returns the signed request envelope around bizContent. The account's
 // first salt signs.
 func (a *Account) seal(bizContent []byte) ([]byte, error) {
+	const upperHex = "0123456789ABCDEF"
 	if len(a.Salts) == 0 {
 		return nil, errors.New("codegrant: account without a salt")
 	}
@@ -193,8 +194,11 @@ func (a *Account) seal(bizContent []byte) ([]byte, error) {
 	body = append(body, `,"signType":`...)
 	body = appendJSONString(body, string(a.Digest))
 	body = append(body, `,"sign":`...)
-	body = appendJSONString(body, strings.ToUpper(hex.EncodeToString(sum)))
-	body = append(body, `,"version":"`+protocolVersion+`","bizContent":`...)
-	body = appendJSONString(body, string(bizContent))
+	body = append(body, '"')
+	for _, b := range sum {
+		body = append(body, upperHex[b>>4], upperHex[b&15])
+	}
+	body = append(body, `","version":"`+protocolVersion+`","bizContent":`...)
+	body = appendJSONString(body, bizContent)
 	return append(body, '}'), nil
 }
