@@ -96,38 +96,43 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	return c, err
 }
 
-// answer is a verified answer of the gateway.
+// answer is a verified answer of the gateway. Whoever gets one releases it, once,
+// after the last look at what is in its envelope.
 type answer struct {
 	code, description string
 	httpStatus        int
-	biz               document
+	envelope          *envelope
 }
+
+func (a answer) biz() *document { return &a.envelope.biz }
+
+func (a answer) release() { a.envelope.release() }
 
 // call checks, signs and sends request and returns the verified answer,
 // whatever its code says.
-func (c *Client) call(ctx context.Context, op, path string, request any) (*answer, error) {
+func (c *Client) call(ctx context.Context, op, path string, request any) (answer, error) {
 	if path == Disabled {
-		return nil, &Error{Op: op, Code: ErrDisabled}
+		return answer{}, &Error{Op: op, Code: ErrDisabled}
 	}
 	if err := c.requests.check(op, request); err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	biz, err := encodeBiz(request)
 	if err != nil {
-		return nil, wrap(op, ErrInvalidRequest, err)
+		return answer{}, wrap(op, ErrInvalidRequest, err)
 	}
 	body, err := c.account.seal(biz)
 	if err != nil {
-		return nil, wrap(op, ErrInvalidRequest, err)
+		return answer{}, wrap(op, ErrInvalidRequest, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, wrap(op, ErrUnreachable, err) // not even tried
+		return answer{}, wrap(op, ErrUnreachable, err) // not even tried
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	status, received, err := c.post(ctx, path, body)
 	if err != nil {
-		return nil, unknownUnlessUnsent(op, err)
+		return answer{}, unknownUnlessUnsent(op, err)
 	}
 	return c.judge(op, request, biz, status, received)
 }
@@ -168,7 +173,7 @@ func unknownUnlessUnsent(op string, err error) error {
 }
 
 // judge verifies an answer before anything in it is believed.
-func (c *Client) judge(op string, request any, sent []byte, status int, body []byte) (*answer, error) {
+func (c *Client) judge(op string, request any, sent []byte, status int, body []byte) (answer, error) {
 	env, err := readEnvelope(body, false)
 	salt := 0
 	if err == nil {
@@ -179,6 +184,7 @@ func (c *Client) judge(op string, request any, sent []byte, status int, body []b
 		err = errors.New("answer is an echo of the request")
 	}
 	if err != nil {
+		env.release()
 		// PingPong v4, Signature Convention: answers to a wrongly signed
 		// request may be unsigned. Their text helps a person, no more.
 		hint := &GatewayError{Operation: op, RequestID: requestID(request), HTTPStatus: status, Unverified: true}
@@ -186,20 +192,21 @@ func (c *Client) judge(op string, request any, sent []byte, status int, body []b
 			hint.Code = clip(c.mask(request, doc.text("code")), 6)
 			hint.Description = clip(c.mask(request, doc.text("description")), 500)
 		}
-		return nil, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
+		return answer{}, wrap(op, ErrOutcomeUnknown, fmt.Errorf("%w; %w", err, hint))
 	}
 	c.usage[salt].Load().count()
 	// PingPong v4, Basic Rules for API Usage: a description has at most 500
 	// characters, and may echo what anybody sent.
-	a := &answer{code: string(env.code), description: clip(c.mask(request, string(env.description)), 2000), httpStatus: status, biz: env.biz}
+	a := answer{code: string(env.code), description: clip(c.mask(request, string(env.description)), 2000), httpStatus: status, envelope: env}
 	if status == http.StatusTooManyRequests || status >= 500 {
-		return nil, c.undecided(op, request, a)
+		a.release()
+		return answer{}, c.undecided(op, request, a)
 	}
 	return a, nil
 }
 
 // refusal turns an answer into the error that describes it.
-func (c *Client) refusal(op string, request any, a *answer) *GatewayError {
+func (c *Client) refusal(op string, request any, a answer) *GatewayError {
 	// PingPong v4, CodeGrant: a token that is dead, or another user's, is
 	// answered as "token does not exist"; its code is not documented.
 	gone := slices.Contains(c.goneCodes, a.code) ||
@@ -211,7 +218,7 @@ func (c *Client) refusal(op string, request any, a *answer) *GatewayError {
 }
 
 // undecided is the error for an answer by which the gateway may have acted.
-func (c *Client) undecided(op string, request any, a *answer) error {
+func (c *Client) undecided(op string, request any, a answer) error {
 	reason := c.refusal(op, request, a)
 	reason.undecided = true
 	return wrap(op, ErrOutcomeUnknown, reason)
@@ -224,13 +231,14 @@ func (c *Client) callBusiness(ctx context.Context, op, path string, request, res
 	if err != nil {
 		return err
 	}
+	defer a.release()
 	if !c.success(a.code) {
 		if internalCode(a.code) {
 			return c.undecided(op, request, a)
 		}
 		return c.refusal(op, request, a)
 	}
-	if err := decodeBiz(&a.biz, response); err != nil {
+	if err := decodeBiz(a.biz(), response); err != nil {
 		return wrap(op, ErrOutcomeUnknown, err)
 	}
 	return nil

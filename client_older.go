@@ -115,13 +115,14 @@ func (c *Client) listTokens(ctx context.Context, r ListTokensRequest) ([]ListedT
 	if err != nil {
 		return nil, err
 	}
+	defer a.release()
 	if !c.success(a.code) {
 		if internalCode(a.code) {
 			return nil, c.undecided(op, r, a)
 		}
 		return nil, c.refusal(op, r, a)
 	}
-	data, found := a.biz.get("queryData")
+	data, found := a.biz().get("queryData")
 	if !found || data.kind == jsonNull {
 		return nil, nil
 	}

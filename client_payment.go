@@ -88,8 +88,9 @@ func (c *Client) sendPay(ctx context.Context, r PayRequest) (PayResponse, error)
 	if err != nil {
 		return PayResponse{}, err
 	}
+	defer a.release()
 	out := PayResponse{Code: a.code, Description: a.description, Amount: Amount{Currency: r.Amount.Currency}}
-	if err := decodeBiz(&a.biz, &out); err != nil {
+	if err := decodeBiz(a.biz(), &out); err != nil {
 		return PayResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
 	switch {
@@ -114,11 +115,11 @@ func (c *Client) sendPay(ctx context.Context, r PayRequest) (PayResponse, error)
 
 // doubtSuccess returns nil for a success that agrees with itself and with what
 // was asked for.
-func doubtSuccess(op string, a *answer, got, asked Amount) error {
+func doubtSuccess(op string, a answer, got, asked Amount) error {
 	switch {
 	case !paymentCode(a.code):
 		return wrap(op, ErrOutcomeUnknown, fmt.Errorf("status SUCCESS with code %q", a.code))
-	case got.Currency != asked.Currency || (a.biz.text("amount") != "" && got != asked):
+	case got.Currency != asked.Currency || (a.biz().text("amount") != "" && got != asked):
 		return wrap(op, ErrOutcomeUnknown, errors.New("answer has another amount"))
 	}
 	return nil
@@ -157,11 +158,12 @@ func (c *Client) queryPayment(ctx context.Context, r PaymentQuery) (PayResponse,
 	if err != nil {
 		return PayResponse{}, err
 	}
+	defer a.release()
 	var out PayResponse
-	if err := decodeBiz(&a.biz, &out); err != nil {
+	if err := decodeBiz(a.biz(), &out); err != nil {
 		return PayResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
-	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
+	out.Code, out.Description = a.biz().text("resultCode"), a.biz().text("resultDescription")
 	if mismatch(out.OrderID, r.OrderID) || mismatch(out.TransactionID, r.TransactionID) ||
 		mismatch(out.RequestID, r.RequestID) || out.Status == "" {
 		return PayResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the payment"))
@@ -171,19 +173,19 @@ func (c *Client) queryPayment(ctx context.Context, r PaymentQuery) (PayResponse,
 
 // query is call for the interfaces that answer 001000 and put the subject's
 // own result into bizContent.
-func (c *Client) query(ctx context.Context, op, path string, request any) (*answer, error) {
+func (c *Client) query(ctx context.Context, op, path string, request any) (answer, error) {
 	a, err := c.call(ctx, op, path, request)
-	switch {
-	case err != nil:
-		return nil, err
-	case a.code == "107001" || a.code == "107002":
-		return nil, wrap(op, ErrNotFound, c.refusal(op, request, a))
-	case !paymentCode(a.code) && internalCode(a.code):
-		return nil, c.undecided(op, request, a)
-	case !paymentCode(a.code):
-		return nil, c.refusal(op, request, a)
+	if err != nil || paymentCode(a.code) {
+		return a, err
 	}
-	return a, nil
+	a.release()
+	switch {
+	case a.code == "107001" || a.code == "107002":
+		return answer{}, wrap(op, ErrNotFound, c.refusal(op, request, a))
+	case internalCode(a.code):
+		return answer{}, c.undecided(op, request, a)
+	}
+	return answer{}, c.refusal(op, request, a)
 }
 
 // RefundRequest pays an order back, whole or in part.
@@ -221,11 +223,12 @@ func (c *Client) sendRefund(ctx context.Context, r RefundRequest) (RefundRespons
 	if err != nil {
 		return RefundResponse{}, err
 	}
+	defer a.release()
 	out := RefundResponse{Amount: Amount{Currency: r.Amount.Currency}}
-	if err := decodeBiz(&a.biz, &out); err != nil {
+	if err := decodeBiz(a.biz(), &out); err != nil {
 		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
-	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
+	out.Code, out.Description = a.biz().text("resultCode"), a.biz().text("resultDescription")
 	if out.Code == "" {
 		out.Code, out.Description = a.code, a.description
 	}
@@ -268,11 +271,12 @@ func (c *Client) queryRefund(ctx context.Context, r RefundQuery) (RefundResponse
 	if err != nil {
 		return RefundResponse{}, err
 	}
+	defer a.release()
 	var out RefundResponse
-	if err := decodeBiz(&a.biz, &out); err != nil {
+	if err := decodeBiz(a.biz(), &out); err != nil {
 		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, err)
 	}
-	out.Code, out.Description = a.biz.text("resultCode"), a.biz.text("resultDescription")
+	out.Code, out.Description = a.biz().text("resultCode"), a.biz().text("resultDescription")
 	if mismatch(out.OrderID, r.OrderID) || mismatch(out.RefundID, r.RefundID) ||
 		mismatch(out.GatewayID, r.GatewayID) || out.Status == "" {
 		return RefundResponse{}, wrap(op, ErrOutcomeUnknown, errors.New("answer does not describe the refund"))
