@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -105,8 +106,8 @@ func (k *Kit) charge(ctx context.Context, p ChargeParams) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	request := k.payRequest(t, p)
-	if err := k.client.requests.check(op, request); err != nil {
+	request, err := k.payRequest(op, t, p)
+	if err != nil {
 		return Receipt{}, err
 	}
 	if p.Attempt > 1 {
@@ -143,14 +144,17 @@ func (k *Kit) chargeable(ctx context.Context, op string, p ChargeParams) (Token,
 	return t, nil
 }
 
-func (k *Kit) payRequest(t Token, p ChargeParams) PayRequest {
-	return PayRequest{
+// payRequest returns the request of a charge, checked. It shares nothing that the
+// caller may change while its outcome is not known.
+func (k *Kit) payRequest(op string, t Token, p ChargeParams) (PayRequest, error) {
+	request := PayRequest{
 		RequestID: k.chargeID(p.OrderID, p.Attempt), OrderID: p.OrderID, UserID: t.UserID,
 		Token: t.Value, Wallet: cmp.Or(t.Wallet, p.Wallet), Amount: p.Amount,
 		ShopperIP: p.ShopperIP, Email: p.Email, Terminal: p.Terminal,
 		NotificationURL: k.cfg.NotifyURL + "/" + t.ID,
-		Goods:           p.Goods, Country: p.Country, Remark: p.Remark,
+		Goods:           slices.Clone(p.Goods), Country: p.Country, Remark: p.Remark,
 	}
+	return request, k.client.requests.check(op, request)
 }
 
 func (k *Kit) chargeID(orderID string, attempt int) string {
@@ -180,10 +184,10 @@ func (k *Kit) earlierAttempt(ctx context.Context, p ChargeParams, tokenID string
 	return Receipt{}, nil
 }
 
-// pay sends request and says what came of it.
+// pay sends request, which payRequest made, and says what came of it.
 func (k *Kit) pay(ctx context.Context, tokenID string, request PayRequest) (Receipt, error) {
 	sent := k.now()
-	response, err := k.client.Pay(ctx, request)
+	response, err := k.client.pay(ctx, request, checked)
 	if err == nil {
 		return k.receiptOf(response, request, tokenID), nil
 	}

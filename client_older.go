@@ -21,14 +21,18 @@ type PrepareRequest struct {
 
 // Prepare starts a sign-up by the older flow. The response has no Reference.
 func (c *Client) Prepare(ctx context.Context, r PrepareRequest) (SignUpResponse, error) {
+	return c.prepare(ctx, r, unchecked)
+}
+
+func (c *Client) prepare(ctx context.Context, r PrepareRequest, isChecked bool) (SignUpResponse, error) {
 	return observedCall(ctx, c, "prepare", c.endpoints.Prepare, r.Wallet, func(ctx context.Context) (SignUpResponse, error) {
-		return c.prepare(ctx, r)
+		return c.sendPrepare(ctx, r, isChecked)
 	})
 }
 
-func (c *Client) prepare(ctx context.Context, r PrepareRequest) (SignUpResponse, error) {
+func (c *Client) sendPrepare(ctx context.Context, r PrepareRequest, isChecked bool) (SignUpResponse, error) {
 	var out SignUpResponse
-	err := c.callBusiness(ctx, "prepare", c.endpoints.Prepare, r, &out)
+	err := c.callBusiness(ctx, "prepare", c.endpoints.Prepare, r, &out, isChecked)
 	if err == nil && out.AuthURL == "" {
 		err = wrap("prepare", ErrOutcomeUnknown, errors.New("answer without authUrl"))
 	}
@@ -61,7 +65,7 @@ func (c *Client) ApplyToken(ctx context.Context, r ApplyTokenRequest) (ApplyToke
 
 func (c *Client) applyToken(ctx context.Context, r ApplyTokenRequest) (ApplyTokenResponse, error) {
 	var out ApplyTokenResponse
-	err := c.callBusiness(ctx, "applyToken", c.endpoints.ApplyToken, r, &out)
+	err := c.callBusiness(ctx, "applyToken", c.endpoints.ApplyToken, r, &out, unchecked)
 	if err == nil && out.Token.IsZero() {
 		err = wrap("applyToken", ErrOutcomeUnknown, errors.New("answer without token"))
 	}
@@ -111,7 +115,7 @@ func (c *Client) ListTokens(ctx context.Context, r ListTokensRequest) ([]ListedT
 
 func (c *Client) listTokens(ctx context.Context, r ListTokensRequest) ([]ListedToken, error) {
 	const op = "list"
-	a, err := c.call(ctx, op, c.endpoints.ListTokens, r)
+	a, err := c.call(ctx, op, c.endpoints.ListTokens, r, unchecked)
 	if err != nil {
 		return nil, err
 	}

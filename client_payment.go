@@ -76,15 +76,19 @@ type PayResponse struct {
 // or a [*GatewayError] when the answer holds no payment at all; an answer by
 // which the money may or may not have moved matches [ErrOutcomeUnknown].
 func (c *Client) Pay(ctx context.Context, r PayRequest) (PayResponse, error) {
+	return c.pay(ctx, r, unchecked)
+}
+
+func (c *Client) pay(ctx context.Context, r PayRequest, isChecked bool) (PayResponse, error) {
 	return observedCall(ctx, c, "unifiedPay", c.endpoints.Pay, r.Wallet, func(ctx context.Context) (PayResponse, error) {
-		return c.sendPay(ctx, r)
+		return c.sendPay(ctx, r, isChecked)
 	})
 }
 
-func (c *Client) sendPay(ctx context.Context, r PayRequest) (PayResponse, error) {
+func (c *Client) sendPay(ctx context.Context, r PayRequest, isChecked bool) (PayResponse, error) {
 	const op = "unifiedPay"
 	r.bizType = bizTypeCodeGrant
-	a, err := c.call(ctx, op, c.endpoints.Pay, r)
+	a, err := c.call(ctx, op, c.endpoints.Pay, r, isChecked)
 	if err != nil {
 		return PayResponse{}, err
 	}
@@ -174,7 +178,7 @@ func (c *Client) queryPayment(ctx context.Context, r PaymentQuery) (PayResponse,
 // query is call for the interfaces that answer 001000 and put the subject's
 // own result into bizContent.
 func (c *Client) query(ctx context.Context, op, path string, request any) (answer, error) {
-	a, err := c.call(ctx, op, path, request)
+	a, err := c.call(ctx, op, path, request, unchecked)
 	if err != nil || paymentCode(a.code) {
 		return a, err
 	}
@@ -219,7 +223,7 @@ func (c *Client) Refund(ctx context.Context, r RefundRequest) (RefundResponse, e
 
 func (c *Client) sendRefund(ctx context.Context, r RefundRequest) (RefundResponse, error) {
 	const op = "refund"
-	a, err := c.call(ctx, op, c.endpoints.Refund, r)
+	a, err := c.call(ctx, op, c.endpoints.Refund, r, unchecked)
 	if err != nil {
 		return RefundResponse{}, err
 	}

@@ -32,15 +32,19 @@ type SignUpResponse struct {
 // SignUp starts a sign-up. An answer without AuthURL matches
 // [ErrOutcomeUnknown].
 func (c *Client) SignUp(ctx context.Context, r SignUpRequest) (SignUpResponse, error) {
+	return c.signUp(ctx, r, unchecked)
+}
+
+func (c *Client) signUp(ctx context.Context, r SignUpRequest, isChecked bool) (SignUpResponse, error) {
 	return observedCall(ctx, c, "sign-up", c.endpoints.SignUp, r.Wallet, func(ctx context.Context) (SignUpResponse, error) {
-		return c.signUp(ctx, r)
+		return c.sendSignUp(ctx, r, isChecked)
 	})
 }
 
-func (c *Client) signUp(ctx context.Context, r SignUpRequest) (SignUpResponse, error) {
+func (c *Client) sendSignUp(ctx context.Context, r SignUpRequest, isChecked bool) (SignUpResponse, error) {
 	r.bizType = bizTypeCodeGrant
 	var out SignUpResponse
-	err := c.callBusiness(ctx, "sign-up", c.endpoints.SignUp, r, &out)
+	err := c.callBusiness(ctx, "sign-up", c.endpoints.SignUp, r, &out, isChecked)
 	if err == nil && out.AuthURL == "" {
 		err = wrap("sign-up", ErrOutcomeUnknown, errors.New("answer without authUrl"))
 	}
@@ -78,7 +82,7 @@ func (c *Client) QuerySignUp(ctx context.Context, r SignUpQuery) (SignUpState, e
 func (c *Client) querySignUp(ctx context.Context, r SignUpQuery) (SignUpState, error) {
 	r.bizType = bizTypeCodeGrant
 	var out SignUpState
-	err := c.callBusiness(ctx, "sign-up query", c.endpoints.SignUpQuery, r, &out)
+	err := c.callBusiness(ctx, "sign-up query", c.endpoints.SignUpQuery, r, &out, unchecked)
 	return out, err
 }
 
@@ -114,7 +118,7 @@ func (c *Client) unbind(ctx context.Context, op, path string, wallet Wallet, req
 
 func (c *Client) end(ctx context.Context, op, path string, request any) error {
 	var out unbindResponse
-	if err := c.callBusiness(ctx, op, path, request, &out); err != nil {
+	if err := c.callBusiness(ctx, op, path, request, &out, unchecked); err != nil {
 		return err
 	}
 	succeeded := out.Status == string(PaymentSuccess) || out.Cancelled == "true"

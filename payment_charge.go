@@ -24,8 +24,8 @@ func (k *Kit) chargeRecorded(ctx context.Context, op string, p ChargeParams) (Re
 		if err != nil {
 			return Receipt{}, err
 		}
-		request := k.payRequest(t, p)
-		if err := k.client.requests.check(op, request); err != nil {
+		request, err := k.payRequest(op, t, p)
+		if err != nil {
 			return Receipt{}, err
 		}
 		next, err := k.recordAttempt(ctx, op, known, t, p)
@@ -162,8 +162,8 @@ func (k *Kit) resumeCharge(ctx context.Context, known Payment, p ChargeParams) (
 	if t.Status != StatusActive {
 		return Receipt{}, unknown(&Error{Op: op, Code: ErrNoToken})
 	}
-	request := k.payRequest(t, p)
-	if err := k.client.requests.check(op, request); err != nil {
+	request, err := k.payRequest(op, t, p)
+	if err != nil {
 		return Receipt{}, err
 	}
 	// Recorded again, so that nobody takes the attempt for one that will not be

@@ -106,11 +106,12 @@ func (k *Kit) signUpRequest(t Token, p SignUpParams) any {
 	}
 }
 
+// sendSignUp sends a request that was checked.
 func (k *Kit) sendSignUp(ctx context.Context, request any) (SignUpResponse, error) {
 	if r, ok := request.(PrepareRequest); ok {
-		return k.client.Prepare(ctx, r)
+		return k.client.prepare(ctx, r, checked)
 	}
-	return k.client.SignUp(ctx, request.(SignUpRequest))
+	return k.client.signUp(ctx, request.(SignUpRequest), checked)
 }
 
 // checkAuthURL judges where the browser is about to be sent.
