@@ -243,6 +243,23 @@ func TestTheGatewaysOwnWordsReachAPersonOnly(t *testing.T) {
 			}
 		}
 	})
+	t.Run("what looks like a token is masked, whosever it is", func(t *testing.T) {
+		t.Parallel()
+		foreign := strings.Repeat("0aF9", 16)
+		for _, tt := range []struct{ description, want string }{
+			{foreign, "[redacted]"},
+			{foreign + "7", "[redacted]"},
+			{"x" + foreign, "x[redacted]"},
+			{foreign[1:], foreign[1:]},
+			{foreign[1:] + "-", foreign[1:] + "-"},
+		} {
+			client, _ := tappedClient(t, answering(200, signedAnswer("", map[string]string{"code": "102000", "description": tt.description})))
+			_, err := client.Pay(t.Context(), payRequest())
+			var shown *codegrant.GatewayError
+			require.ErrorAs(t, err, &shown)
+			require.Equal(t, tt.want, shown.Description)
+		}
+	})
 	t.Run("what was not verified is cut", func(t *testing.T) {
 		t.Parallel()
 		client, _ := tappedClient(t, answering(200, `{"code":"1234567890","description":"`+strings.Repeat("界", 400)+`"}`))
