@@ -138,8 +138,8 @@ func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 		db: db, dialect: d, prefix: o.TablePrefix, plain: o.AllowPlaintext,
 		log: o.Logger, sql: newStatements(d, o.TablePrefix), prepared: newPrepared(db, d),
 	}
-	s.tokens = &group{store: s, into: s.sql.tokens, op: "save"}
-	s.payments = &group{store: s, into: s.sql.payments, op: savePayment}
+	s.tokens = newGroup(s, "save", s.sql.tokens)
+	s.payments = newGroup(s, savePayment, s.sql.payments)
 	if d == SQLite {
 		s.writer = make(chan struct{}, 1)
 	}
