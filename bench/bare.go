@@ -29,19 +29,26 @@ const (
 type bare struct {
 	dialect sqlstore.Dialect
 	db      *sql.DB
-	update  *sql.Stmt     // nil on PostgreSQL, whose driver keeps statements itself
+	update  *sql.Stmt // nil on PostgreSQL, whose driver keeps statements itself
+	lookUps map[string]*sql.Stmt
 	turn    chan struct{} // nil where there may be many writers
 }
 
 func newBare(ctx context.Context, db *sql.DB, d sqlstore.Dialect) (*bare, error) {
-	b := &bare{dialect: d, db: db}
+	b := &bare{dialect: d, db: db, lookUps: make(map[string]*sql.Stmt)}
 	if d == sqlstore.SQLite {
 		b.turn = make(chan struct{}, 1)
 	}
-	var err error
-	if d != sqlstore.PostgreSQL {
-		b.update, err = db.PrepareContext(ctx, bareUpdate)
+	if d == sqlstore.PostgreSQL {
+		return b, nil
 	}
+	var err error
+	for _, where := range []string{bareByID, bareByFingerprint, bareByUser} {
+		if b.lookUps[where], err = db.PrepareContext(ctx, bareSelect+where); err != nil {
+			return nil, err
+		}
+	}
+	b.update, err = db.PrepareContext(ctx, bareUpdate)
 	return b, err
 }
 
@@ -101,11 +108,3 @@ func bareValues(t codegrant.Token) []any {
 		optional(t.DoubtedAt), optional(t.UnsettledSince), t.CreatedAt.UnixMicro(), t.UpdatedAt.UnixMicro(),
 	}
 }
-
-// single is a store whose records are saved in one commit each.
-type single struct {
-	codegrant.TokenStore
-	bare *bare
-}
-
-func (s single) Save(ctx context.Context, t codegrant.Token) error { return s.bare.save(ctx, t) }

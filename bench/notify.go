@@ -12,8 +12,8 @@ import (
 	"github.com/codegrant/codegrant/sqlstore"
 )
 
-// notify compares durable first deliveries whose saves share commits with the
-// same in one commit each.
+// notify compares durable first deliveries that share statements and commits
+// with the same in a statement and a commit each.
 func (s *session) notify(ctx context.Context) error {
 	all, err := s.databases(ctx)
 	defer dropAll(all)
@@ -32,10 +32,10 @@ func (s *session) notify(ctx context.Context) error {
 		rows = append(rows, notifyRows(d.name, results)...)
 	}
 	s.chapter("A first delivery, durable", fmt.Sprintf(
-		"`Kit.Notify` in process, from the request to the answer: it verifies, decodes, looks the record up, and answers 200 once\n"+
-			"it is saved as active. With `sqlstore`, whose saves share commits while nobody's hook needs a transaction, against a store\n"+
-			"that reads through `sqlstore` and saves by hand: the same statement on the bare driver, prepared, in a commit of its own.\n"+
-			"The pool has %d connections.", connections),
+		"`Kit.Notify` in process, from the request to the answer: it verifies, decodes, looks the record up by token, number and\n"+
+			"user, and answers 200 once it is saved as active. With `sqlstore`, which lets what waits at the same time share a statement\n"+
+			"or a commit while nobody's hook needs a transaction, against a store that does the same by hand: every look-up a\n"+
+			"statement on the bare driver, prepared, and every save one in a commit of its own. The pool has %d connections.", connections),
 		notifyTable(rows))
 	return nil
 }
@@ -67,7 +67,7 @@ func (s *session) notifyGoals(ctx context.Context, d database, results []notifie
 				ratio(r.Each.P50, r.Shared.P50), "")
 		case 64:
 			want := map[sqlstore.Dialect]float64{sqlstore.SQLite: 5, sqlstore.PostgreSQL: 2, sqlstore.MySQL: 1.5}[d.dialect]
-			met = s.above(fmt.Sprintf("durable notify, %s, 64 in flight: shared commits by one each", d.name), want, gain, "")
+			met = s.above(fmt.Sprintf("durable notify, %s, 64 in flight: shared by one each", d.name), want, gain, "")
 			met = s.below("… p99", 0.6, ratio(r.Shared.P99, r.Each.P99), "") && met
 		}
 		if met {
@@ -120,7 +120,7 @@ func (s *session) profileNotify(ctx context.Context, d database, inFlight int) e
 	return s.profileTurn(ctx, fmt.Sprintf("durable notify on %s, %d in flight", d.name, inFlight), sides[0], profiled, inFlight)
 }
 
-// notifySides are deliveries with shared commits, and with one each.
+// notifySides are deliveries that share, and with everything on its own.
 func notifySides(ctx context.Context, d database) (*sql.DB, [2]side, error) {
 	var sides [2]side
 	db, store, err := d.open(ctx)

@@ -4,13 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/codegrant/codegrant"
+	"github.com/codegrant/codegrant/sqlstore"
 )
 
 // fill inserts 20,000 settled records of both kinds, and returns when the
@@ -23,20 +28,20 @@ func fill(t *testing.T, s server, db *sql.DB) {
 		rest     = `'A1', u, 'BOOST', 3, 3, 1, '', f, '', '', '', '', '', '', 1000 + n, 1000 + n FROM `
 		payments = `INSERT INTO codegrant_payments (id, account_id, order_id, user_id, token_id, wallet, attempt, outcome,
 			amount_minor, currency, revision, created_at, updated_at, record) `
-		paid = `'A1', o, 'ann', 'REQ-1', 'BOOST', 1, 'succeeded', n, 'MYR', 1, 1000 + n, 1000 + n, '{}' FROM `
+		paid = `'A1', o, 'ann', 'REQ-1', 'BOOST', 1, 'succeeded', n, 'MYR', 1, 1000 + n, 1000 + n, `
 	)
 	statements := map[string][]string{
 		"SQLite": {columns + `SELECT 'REQ-' || n, ` + rest + `(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c
 			WHERE n < 20000) SELECT n, 'user-' || (n / 2) AS u, 'print-' || n AS f FROM c)`,
-			payments + `SELECT 'PAY-' || n, ` + paid + `(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c
+			payments + `SELECT 'PAY-' || n, ` + paid + `'{"ID":"PAY-' || n || '"}' FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c
 			WHERE n < 20000) SELECT n, 'order-' || n AS o FROM c)`, "ANALYZE"},
 		"PostgreSQL": {columns + `SELECT ('REQ-' || n)::bytea, ` + rest + `(SELECT n, 'user-' || (n / 2) AS u,
 			'print-' || n AS f FROM generate_series(1, 20000) n) s`, "ANALYZE codegrant_tokens",
-			payments + `SELECT ('PAY-' || n)::bytea, ` + paid + `(SELECT n, 'order-' || n AS o
+			payments + `SELECT ('PAY-' || n)::bytea, ` + paid + `'{"ID":"PAY-' || n || '"}' FROM (SELECT n, 'order-' || n AS o
 			FROM generate_series(1, 20000) n) s`, "ANALYZE codegrant_payments"},
 		"MariaDB": {columns + `SELECT CONCAT('REQ-', n), ` + rest + `(SELECT seq AS n, CONCAT('user-', seq DIV 2) AS u,
 			CONCAT('print-', seq) AS f FROM seq_1_to_20000) s`, "ANALYZE TABLE codegrant_tokens",
-			payments + `SELECT CONCAT('PAY-', n), ` + paid + `(SELECT seq AS n, CONCAT('order-', seq) AS o
+			payments + `SELECT CONCAT('PAY-', n), ` + paid + `CONCAT('{"ID":"PAY-', n, '"}') FROM (SELECT seq AS n, CONCAT('order-', seq) AS o
 			FROM seq_1_to_20000) s`, "ANALYZE TABLE codegrant_payments"},
 	}
 	for _, statement := range statements[s.name] {
@@ -101,6 +106,9 @@ func TestEveryLookUpIsByAnIndexAndNeedsNoSorting(t *testing.T) {
 		require.NoError(t, store.InTx(t.Context(), lookUp))
 
 		require.Len(t, recorder.found, 13)
+		shared := sharedLookUps(t, store, recorder)
+		require.Len(t, shared, 4)
+		recorder.found = append(recorder.found, shared...)
 		for _, r := range recorder.found {
 			for _, line := range plan(t, s, db, r) {
 				switch s.name {
@@ -123,4 +131,37 @@ func TestEveryLookUpIsByAnIndexAndNeedsNoSorting(t *testing.T) {
 			}
 		}
 	})
+}
+
+// sharedLookUps makes many look-ups at the same time, until some of each kind
+// have shared a statement, and returns one of each.
+func sharedLookUps(t *testing.T, store *sqlstore.Store, recorder *recorder) []recorded {
+	t.Helper()
+	recorder.found = nil
+	kinds := []func(n string) error{
+		func(n string) error { _, err := store.Get(t.Context(), "REQ-"+n); return err },
+		func(n string) error { _, err := store.ByFingerprint(t.Context(), "print-"+n); return err },
+		func(n string) error { _, err := store.ByUser(t.Context(), "A1", "user-"+n); return err },
+		func(n string) error { _, err := store.GetPayment(t.Context(), "PAY-"+n); return err },
+	}
+	for range 100 {
+		var all errgroup.Group
+		for i := range 64 {
+			for _, look := range kinds {
+				all.Go(func() error { return look(strconv.Itoa(100 + i)) })
+			}
+		}
+		require.NoError(t, all.Wait())
+		byText := make(map[string]recorded)
+		for _, r := range recorder.found {
+			if len(r.args) >= 32 {
+				byText[r.query] = r
+			}
+		}
+		if len(byText) == len(kinds) {
+			return slices.Collect(maps.Values(byText))
+		}
+	}
+	t.Fatal("look-ups share no statement")
+	return nil
 }

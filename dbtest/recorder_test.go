@@ -86,7 +86,8 @@ func (s recordingStmt) QueryContext(ctx context.Context, args []driver.NamedValu
 
 // note keeps a look-up.
 func (r *recorder) note(query string, args []driver.NamedValue) {
-	if strings.HasPrefix(query, "SELECT id, ") || strings.HasPrefix(query, "SELECT record ") {
+	if strings.HasPrefix(query, "SELECT id, ") || strings.HasPrefix(query, "SELECT record ") ||
+		strings.HasPrefix(query, "SELECT t.* ") {
 		values := make([]any, len(args))
 		for i, arg := range args {
 			values[i] = arg.Value

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -138,8 +139,8 @@ func (b *batchTx) allRows(ctx context.Context) error {
 // write runs a kind of statement for these of the rows.
 func (b *batchTx) write(ctx context.Context, kind manyRows, rows []int) error {
 	for len(rows) > 0 {
-		n, query := kind.most(len(rows))
-		if err := b.writeOnce(ctx, query, kind.affected, rows[:n]); err != nil {
+		n, room, query := kind.fit(len(rows))
+		if err := b.writeOnce(ctx, query, room, kind.affected, rows[:n]); err != nil {
 			return err
 		}
 		rows = rows[n:]
@@ -147,11 +148,12 @@ func (b *batchTx) write(ctx context.Context, kind manyRows, rows []int) error {
 	return nil
 }
 
-func (b *batchTx) writeOnce(ctx context.Context, query string, affected int, rows []int) error {
+func (b *batchTx) writeOnce(ctx context.Context, query string, room, affected int, rows []int) error {
 	var args []any
 	for _, i := range rows {
 		args = append(args, b.batch[i].args...)
 	}
+	args = append(args, make([]any, (room-len(rows))*len(args)/len(rows))...)
 	if affected == 0 {
 		return b.returning(ctx, query, args, rows)
 	}
@@ -230,7 +232,7 @@ func (b *batchTx) each(ctx context.Context, query string, args []any, f func(), 
 type manyRows struct {
 	texts []func() string
 	// affected is what a written row counts for in RowsAffected; with 0 the
-	// statement returns the ids instead.
+	// statement returns the ids instead, and passes over rows of NULL.
 	affected int
 }
 
@@ -242,13 +244,16 @@ func newManyRows(affected int, text func(n int) string) manyRows {
 	return m
 }
 
-// most returns the text for the most rows, of n, that there is a text for.
-func (m manyRows) most(n int) (int, string) {
-	rows, i := 1, 0
-	for 2*rows <= n && i+1 < len(m.texts) {
-		rows, i = 2*rows, i+1
+// fit returns the text to write the first n of these many rows, and for how many
+// it has room: all of them, where it passes over what is left.
+func (m manyRows) fit(rows int) (n, room int, text string) {
+	last := len(m.texts) - 1
+	i := min(bits.Len(uint(rows))-1, last)
+	if m.affected == 0 && i < last && rows > 1<<i {
+		i++
 	}
-	return rows, m.texts[i]()
+	room = 1 << i
+	return min(rows, room), room, m.texts[i]()
 }
 
 // groupWrites returns the statements of a batch. types are those of
@@ -280,7 +285,7 @@ func groupWrites(
 		}
 		inserts = newManyRows(0, func(n int) string {
 			return adapt("INSERT INTO " + table + " (" + columns + ") SELECT " + columns + " FROM " + from(n) +
-				" ON CONFLICT (id) DO NOTHING RETURNING id")
+				" WHERE v.id IS NOT NULL ON CONFLICT (id) DO NOTHING RETURNING id")
 		})
 		updates = newManyRows(0, func(n int) string {
 			return adapt("UPDATE " + table + " AS t SET " + set(func(name string) string { return "v." + name }) +

@@ -18,11 +18,7 @@ const maxRecord = 1 << 20
 
 // GetPayment implements [codegrant.PaymentStore].
 func (s *Store) GetPayment(ctx context.Context, id string) (codegrant.Payment, error) {
-	query := s.sql.getPayment
-	if s.joined(ctx) != nil {
-		query = s.sql.getPaymentLocked
-	}
-	return one(rowsOf(ctx, s, "get payment", scanPayment, query, s.key(id)))
+	return one(s.paymentByID.find(ctx, id, ""))
 }
 
 // SavePayment implements [codegrant.PaymentStore] in one statement. Apart from

@@ -72,8 +72,8 @@ func (p *prepared) full(err error) bool {
 // told: running the statement tells.
 func (p *prepared) forTx(ctx context.Context, s statements) {
 	for _, query := range []string{
-		s.getLocked, s.byFingerprintLocked, s.byUserLocked, s.tokens.insert, s.tokens.update,
-		s.getPaymentLocked, s.payments.insert, s.payments.update,
+		s.get.locked, s.byFingerprint.locked, s.byUser.locked, s.tokens.insert, s.tokens.update,
+		s.getPayment.locked, s.payments.insert, s.payments.update,
 	} {
 		if _, err := p.get(ctx, query); err != nil {
 			return

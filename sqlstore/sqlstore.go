@@ -94,8 +94,11 @@ type Store struct {
 	log     *slog.Logger
 	sql     statements
 	checked atomic.Bool // the durability was looked at
-	// tokens and payments gather what is saved outside of transactions.
-	tokens, payments *group
+	// tokens and payments gather what is saved outside of transactions, and the
+	// others what is looked for.
+	tokens, payments            *group
+	byID, byUser, byFingerprint *lookups[codegrant.Token]
+	paymentByID                 *lookups[codegrant.Payment]
 	// prepared are the statements that were run before.
 	prepared *prepared
 	// writer is held by whoever writes to SQLite, which has one writer at a
@@ -140,6 +143,11 @@ func New(db *sql.DB, d Dialect, o Options) (*Store, error) {
 	}
 	s.tokens = newGroup(s, "save", s.sql.tokens)
 	s.payments = newGroup(s, savePayment, s.sql.payments)
+	s.byID = newLookups(s, s.sql.get, scan, tokenID, oldestFirst)
+	s.byUser = newLookups(s, s.sql.byUser, scan, tokenUser, oldestFirst)
+	s.byFingerprint = newLookups(s, s.sql.byFingerprint, scan, tokenFingerprint, newestFirst)
+	s.paymentByID = newLookups(s, s.sql.getPayment, scanPayment,
+		func(p codegrant.Payment) string { return p.ID }, func(codegrant.Payment, codegrant.Payment) int { return 0 })
 	if d == SQLite {
 		s.writer = make(chan struct{}, 1)
 	}

@@ -27,7 +27,8 @@ const (
 
 	getToken      = selectTokens + "WHERE id = ?"
 	byFingerprint = selectTokens + "WHERE fingerprint = ? ORDER BY created_at DESC, id DESC LIMIT 1"
-	byUser        = selectTokens + "WHERE account_id = ? AND user_id = ? ORDER BY created_at, id"
+	byUser        = selectTokens + "WHERE user_id = ? AND " + scopeColumn + " ORDER BY created_at, id"
+	scopeColumn   = "account_id = ?"
 	// The first condition says again what the second implies, for planners
 	// that would not see that the partial index fits.
 	unsettled = selectTokens + "WHERE unsettled_since IS NOT NULL AND unsettled_since <= ? " +
@@ -87,16 +88,14 @@ const defaultPrefix = "codegrant_"
 
 // statements are the SQL texts of one store.
 type statements struct {
-	tokens, payments                             writes
-	get, byFingerprint, byUser, unsettled, list  string
-	getLocked, byFingerprintLocked, byUserLocked string
-	getPayment, getPaymentLocked                 string
-	unsettledPayments                            string
-	begun                                        string // first in a transaction; may be empty
-	lockTimeout                                  string // first in a batch; may be empty
-	releaseGuard                                 string // before its first save; may be empty
-	durability                                   string
-	createVersion, insertVersion, schemaVersion  string
+	tokens, payments                            writes
+	get, byFingerprint, byUser, getPayment      finding
+	unsettled, list, unsettledPayments          string
+	begun                                       string // first in a transaction; may be empty
+	lockTimeout                                 string // first in a batch; may be empty
+	releaseGuard                                string // before its first save; may be empty
+	durability                                  string
+	createVersion, insertVersion, schemaVersion string
 }
 
 // writes are the two statements that save a record. Both take the fields and
@@ -141,13 +140,12 @@ func newStatements(d Dialect, prefix string) statements {
 	}
 	return statements{
 		tokens: into("codegrant_tokens", fields, types), payments: into("codegrant_payments", paymentFields, paymentTypes),
-		get: adapt(getToken), byFingerprint: adapt(byFingerprint), byUser: adapt(byUser),
-		unsettled: adapt(unsettled), list: adapt(listTokens),
-		getLocked: adapt(getToken + locked), byFingerprintLocked: adapt(byFingerprint + locked),
-		byUserLocked: adapt(byUser + locked),
-		getPayment:   adapt(getPayment), getPaymentLocked: adapt(getPayment + locked),
-		unsettledPayments: adapt(unsettledPayments),
-		lockTimeout:       lockWait, begun: adapt(begun), releaseGuard: adapt(release),
+		get:           newFinding(d, adapt, "get", getToken, "id", locked),
+		byFingerprint: newFinding(d, adapt, "by fingerprint", byFingerprint, "fingerprint", locked),
+		byUser:        newFinding(d, adapt, "by user", byUser, "user_id", locked),
+		getPayment:    newFinding(d, adapt, "get payment", getPayment, "id", locked),
+		unsettled:     adapt(unsettled), list: adapt(listTokens), unsettledPayments: adapt(unsettledPayments),
+		lockTimeout: lockWait, begun: adapt(begun), releaseGuard: adapt(release),
 		durability:    durability,
 		createVersion: adapt(createVersion), insertVersion: adapt(insertVersion + onConflict("version")),
 		schemaVersion: adapt(schemaVersion),

@@ -1,19 +1,17 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/codegrant/codegrant"
 )
 
-// Get implements [codegrant.TokenStore].
+// Get implements [codegrant.TokenStore]. Look-ups by id, by fingerprint and by user
+// that wait for each other outside of transactions share one statement.
 func (s *Store) Get(ctx context.Context, id string) (codegrant.Token, error) {
-	query := s.sql.get
-	if s.joined(ctx) != nil {
-		query = s.sql.getLocked
-	}
-	return one(rowsOf(ctx, s, "get", scan, query, s.key(id)))
+	return one(s.byID.find(ctx, id, ""))
 }
 
 // Save implements [codegrant.TokenStore] in one statement, and so in one round
@@ -33,20 +31,12 @@ func (s *Store) ByFingerprint(ctx context.Context, fingerprint string) (codegran
 	if fingerprint == "" {
 		return codegrant.Token{}, notFound(ctx)
 	}
-	query := s.sql.byFingerprint
-	if s.joined(ctx) != nil {
-		query = s.sql.byFingerprintLocked
-	}
-	return one(rowsOf(ctx, s, "by fingerprint", scan, query, fingerprint))
+	return one(s.byFingerprint.find(ctx, fingerprint, ""))
 }
 
 // ByUser implements [codegrant.TokenStore].
 func (s *Store) ByUser(ctx context.Context, accountID, userID string) ([]codegrant.Token, error) {
-	query := s.sql.byUser
-	if s.joined(ctx) != nil {
-		query = s.sql.byUserLocked
-	}
-	return rowsOf(ctx, s, "by user", scan, query, accountID, userID)
+	return s.byUser.find(ctx, userID, accountID)
 }
 
 // Unsettled implements [codegrant.TokenStore]. It locks nothing inside a
@@ -66,3 +56,13 @@ func (s *Store) List(ctx context.Context, afterID string, limit int) ([]codegran
 	}
 	return rowsOf(ctx, s, "list", scan, s.sql.list, s.key(afterID), limit)
 }
+
+func tokenID(t codegrant.Token) string          { return t.ID }
+func tokenUser(t codegrant.Token) string        { return t.UserID }
+func tokenFingerprint(t codegrant.Token) string { return t.Fingerprint }
+
+func oldestFirst(a, b codegrant.Token) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+}
+
+func newestFirst(a, b codegrant.Token) int { return oldestFirst(b, a) }

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -10,9 +11,6 @@ const (
 	// tooLong is how long one turn may keep others from theirs. It is the wait
 	// for a record that somebody has locked, a slow hook for one.
 	tooLong = 500 * time.Millisecond
-	// mostAlone is how much a server does at the same time one by one: so little
-	// gains nothing by sharing.
-	mostAlone = 8
 	// patienceTogether bounds what is done together for callers without a
 	// deadline.
 	patienceTogether = 10 * time.Second
@@ -26,6 +24,9 @@ const (
 // Turns keep the number of statements low and nothing else, so two may overlap.
 type turns[W any] struct {
 	store *Store
+	// most is how much a server does at the same time one by one: so little gains
+	// nothing by sharing.
+	most int
 	// take splits what waits into who is next and who stays.
 	take func(waiting []W) (batch, later []W)
 	// together does a batch, and tells each of those who wait.
@@ -58,9 +59,9 @@ func (t *turns[W]) mostAlone() int {
 		return 1
 	}
 	if pool := t.store.db.Stats().MaxOpenConnections; pool > 0 {
-		return min(mostAlone, max(pool/2, 1))
+		return min(t.most, max(pool/2, 1))
 	}
-	return mostAlone
+	return t.most
 }
 
 // turn begins a turn and returns what ends it. give, called with the lock held,
@@ -118,4 +119,13 @@ func until[P patient](batch []P) (context.Context, context.CancelFunc) {
 		}
 	}
 	return context.WithDeadline(context.Background(), last)
+}
+
+// didNotReturn is the error of a driver that panicked with p, or ended the
+// goroutine; p may hold secrets.
+func didNotReturn(op string, p any) error {
+	if p != nil {
+		return fmt.Errorf("sqlstore: %s: the driver panicked with a %T", op, p)
+	}
+	return fmt.Errorf("sqlstore: %s: the driver did not return", op)
 }

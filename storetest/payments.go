@@ -20,8 +20,8 @@ func paymentGroups() []group {
 }
 
 func paymentStoreCases() []testCase {
-	return slices.Concat(paymentFieldCases(), paymentTimeCases(), paymentSaveCases(), paymentConcurrencyCases(), paymentTogetherCases(),
-		unsettledPaymentCases(), paymentCopyCases(), paymentContextCases())
+	return slices.Concat(paymentFieldCases(), paymentTimeCases(), paymentSaveCases(), paymentConcurrencyCases(),
+		paymentTogetherCases(), paymentTogetherLookUpCases(), unsettledPaymentCases(), paymentCopyCases(), paymentContextCases())
 }
 
 func paymentTxCases() []testCase {

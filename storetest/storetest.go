@@ -69,7 +69,7 @@ func groups() []group {
 
 func tokenStoreCases() []testCase {
 	return slices.Concat(absentCases(), fieldCases(), timeCases(), exactCases(), saveCases(),
-		concurrencyCases(), togetherCases(), byUserCases(), byFingerprintCases(), unsettledCases(), contextCases(), volumeCases())
+		concurrencyCases(), togetherCases(), togetherLookUpCases(), byUserCases(), byFingerprintCases(), unsettledCases(), contextCases(), volumeCases())
 }
 
 func txStoreCases() []testCase {
