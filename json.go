@@ -50,6 +50,7 @@ type member struct {
 	kind   jsonKind // what value is
 
 	escapes uint8 // of a string: what its escapes stand for
+	hash    uint8 // nameHash of name
 }
 
 // document is one JSON object read strictly: valid UTF-8, no duplicate names,
@@ -59,6 +60,7 @@ type member struct {
 // an escape.
 type document struct {
 	members []member
+	hashes  uint64   // of the names of all members, one bit each
 	names   [][]byte // of the objects that are being read, outermost first
 	scratch []byte
 }
@@ -97,7 +99,7 @@ func (d *document) read(data []byte) error {
 
 // wipe empties d for the next input. Nothing of the last one stays.
 func (d *document) wipe() {
-	d.members, d.names, d.scratch = wiped(d.members), wiped(d.names), wiped(d.scratch)
+	d.members, d.names, d.scratch, d.hashes = wiped(d.members), wiped(d.names), wiped(d.scratch), 0
 }
 
 // wiped returns s, empty and cleared to its capacity.
@@ -128,8 +130,13 @@ func (d *document) find(path []string) int {
 // child returns the index of the member with that name in the object at parent,
 // -1 when there is none.
 func (d *document) child(parent int, name string) int {
-	for i := parent + 1; i < len(d.members); i++ {
-		if m := &d.members[i]; m.parent == parent && string(m.name) == name {
+	hash := nameHash(name)
+	if d.hashes&(1<<(hash%64)) == 0 {
+		return -1
+	}
+	members := d.members
+	for i := parent + 1; i < len(members); i++ {
+		if m := &members[i]; m.hash == hash && m.parent == parent && string(m.name) == name {
 			return i
 		}
 	}
@@ -203,7 +210,8 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		if err != nil {
 			return err
 		}
-		if !seen.add(name, p.doc.names[first:]) {
+		hash := nameHash(name)
+		if !seen.add(name, hash, p.doc.names[first:]) {
 			return errDuplicate
 		}
 		p.doc.names = append(p.doc.names, name)
@@ -213,7 +221,7 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		}
 		p.pos++
 		p.space()
-		if err := p.member(parent, depth, list, name); err != nil {
+		if err := p.member(parent, depth, list, name, hash); err != nil {
 			return err
 		}
 		p.space()
@@ -232,7 +240,7 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 }
 
 // member reads the value of name and lists both.
-func (p *jsonParser) member(parent, depth int, list bool, name []byte) error {
+func (p *jsonParser) member(parent, depth int, list bool, name []byte, hash uint8) error {
 	if !list {
 		_, _, err := p.value(depth)
 		return err
@@ -240,7 +248,8 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte) error {
 	index := len(p.doc.members)
 	p.doc.members = append(p.doc.members, member{})
 	m := &p.doc.members[index]
-	m.parent, m.name = parent, name
+	m.parent, m.name, m.hash = parent, name, hash
+	p.doc.hashes |= 1 << (hash % 64)
 	var kind jsonKind
 	var value []byte
 	var err error
@@ -381,10 +390,10 @@ type nameSet struct {
 
 // add reports whether name is none of the earlier ones, which were added in
 // the same way.
-func (s *nameSet) add(name []byte, earlier [][]byte) bool {
+func (s *nameSet) add(name []byte, hash uint8, earlier [][]byte) bool {
 	if len(earlier) < fewMembers {
 		// Equal names have equal hashes, so that most names need no comparison.
-		bit := uint64(1) << (nameHash(name) % 64)
+		bit := uint64(1) << (hash % 64)
 		if s.hashes&bit != 0 {
 			for _, e := range earlier {
 				if bytes.Equal(e, name) {
@@ -408,9 +417,9 @@ func (s *nameSet) add(name []byte, earlier [][]byte) bool {
 	return true
 }
 
-func nameHash(name []byte) uint {
+func nameHash[T string | []byte](name T) uint8 {
 	if len(name) == 0 {
 		return 0
 	}
-	return 5*uint(len(name)) + 3*uint(name[0]) + uint(name[len(name)-1])
+	return 5*uint8(len(name)) + 3*name[0] + name[len(name)-1] //nolint:gosec // G115: of the length the lowest bits
 }
