@@ -66,7 +66,7 @@ func (e *envelope) release() {
 	e.doc.wipe()
 	e.biz.wipe()
 	e.fields, e.empty, e.read = fields{}, false, Notification{}
-	e.signed, e.text = wiped(e.signed), wiped(e.text)
+	e.signed, e.text = wiped(e.signed), wiped(e.text[:cap(e.text)])
 	if e.reusable() {
 		envelopes.Put(e)
 	}
@@ -283,7 +283,7 @@ func isID[T string | []byte](s T) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; c != '-' && c != '_' && !isAlnum(c) {
+		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' {
 			return false
 		}
 	}
@@ -300,5 +300,5 @@ func isWord[T string | []byte](s T) bool {
 }
 
 func isAlnum(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	return c-'0' < 10 || (c|0x20)-'a' < 26
 }

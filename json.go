@@ -99,12 +99,14 @@ func (d *document) read(data []byte) error {
 
 // wipe empties d for the next input. Nothing of the last one stays.
 func (d *document) wipe() {
-	d.members, d.names, d.scratch, d.hashes = wiped(d.members), wiped(d.names), wiped(d.scratch), 0
+	d.members, d.hashes = wiped(d.members), 0
+	// These two hold more than their length says.
+	d.names, d.scratch = wiped(d.names[:cap(d.names)]), wiped(d.scratch[:cap(d.scratch)])
 }
 
-// wiped returns s, empty and cleared to its capacity.
+// wiped returns s cleared and empty.
 func wiped[T any](s []T) []T {
-	clear(s[:cap(s)])
+	clear(s)
 	return s[:0]
 }
 
@@ -246,9 +248,7 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte, hash uint
 		return err
 	}
 	index := len(p.doc.members)
-	p.doc.members = append(p.doc.members, member{})
-	m := &p.doc.members[index]
-	m.parent, m.name, m.hash = parent, name, hash
+	p.doc.members = append(p.doc.members, member{parent: parent, name: name, hash: hash})
 	p.doc.hashes |= 1 << (hash % 64)
 	var kind jsonKind
 	var value []byte
@@ -263,7 +263,7 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte, hash uint
 	default:
 		kind, value, err = p.value(depth)
 	}
-	m = &p.doc.members[index] // for it may have moved
+	m := &p.doc.members[index]
 	m.kind, m.value, m.escapes = kind, value, p.escapes
 	return err
 }
