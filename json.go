@@ -2,6 +2,7 @@ package codegrant
 
 import (
 	"bytes"
+	"math"
 	"unicode/utf8"
 )
 
@@ -60,8 +61,8 @@ type member struct {
 // an escape.
 type document struct {
 	members []member
-	hashes  uint64   // of the names of all members, one bit each
-	names   [][]byte // of the objects that are being read, outermost first
+	first   [64]uint8 // by hash of a name: 0 when there is none, else no member before first-1 has it
+	names   [][]byte  // of the objects that are being read, outermost first
 	scratch []byte
 }
 
@@ -99,7 +100,7 @@ func (d *document) read(data []byte) error {
 
 // wipe empties d for the next input. Nothing of the last one stays.
 func (d *document) wipe() {
-	d.members, d.hashes = wiped(d.members), 0
+	d.members, d.first = wiped(d.members), [64]uint8{}
 	// These two hold more than their length says.
 	d.names, d.scratch = wiped(d.names[:cap(d.names)]), wiped(d.scratch[:cap(d.scratch)])
 }
@@ -133,12 +134,12 @@ func (d *document) find(path []string) int {
 // -1 when there is none.
 func (d *document) child(parent int, name string) int {
 	hash := nameHash(name)
-	if d.hashes&(1<<(hash%64)) == 0 {
+	first := d.first[hash%64]
+	if first == 0 {
 		return -1
 	}
-	members := d.members
-	for i := parent + 1; i < len(members); i++ {
-		if m := &members[i]; m.hash == hash && m.parent == parent && string(m.name) == name {
+	for i := max(parent+1, int(first)-1); i < len(d.members); i++ {
+		if m := &d.members[i]; m.hash == hash && m.parent == parent && string(m.name) == name {
 			return i
 		}
 	}
@@ -213,9 +214,12 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 			return err
 		}
 		hash := nameHash(name)
-		if !seen.add(name, hash, p.doc.names[first:]) {
+		// Equal names have equal hashes, so that most names need no comparison.
+		bit := uint64(1) << (hash % 64)
+		if (seen.hashes&bit != 0 || n >= fewMembers) && !seen.add(name, p.doc.names[first:]) {
 			return errDuplicate
 		}
+		seen.hashes |= bit
 		p.doc.names = append(p.doc.names, name)
 		p.space()
 		if p.peek() != ':' {
@@ -249,7 +253,9 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte, hash uint
 	}
 	index := len(p.doc.members)
 	p.doc.members = append(p.doc.members, member{parent: parent, name: name, hash: hash})
-	p.doc.hashes |= 1 << (hash % 64)
+	if first := &p.doc.first[hash%64]; *first == 0 {
+		*first = uint8(min(index+1, math.MaxUint8))
+	}
 	var kind jsonKind
 	var value []byte
 	var err error
@@ -388,20 +394,15 @@ type nameSet struct {
 	many   map[string]bool // all names, once they are no longer few
 }
 
-// add reports whether name is none of the earlier ones, which were added in
-// the same way.
-func (s *nameSet) add(name []byte, hash uint8, earlier [][]byte) bool {
+// add reports whether name is none of the earlier ones. From fewMembers on it
+// is told every name.
+func (s *nameSet) add(name []byte, earlier [][]byte) bool {
 	if len(earlier) < fewMembers {
-		// Equal names have equal hashes, so that most names need no comparison.
-		bit := uint64(1) << (hash % 64)
-		if s.hashes&bit != 0 {
-			for _, e := range earlier {
-				if bytes.Equal(e, name) {
-					return false
-				}
+		for _, e := range earlier {
+			if bytes.Equal(e, name) {
+				return false
 			}
 		}
-		s.hashes |= bit
 		return true
 	}
 	if s.many == nil {
