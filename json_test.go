@@ -3,6 +3,7 @@ package codegrant
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,24 @@ func TestJSONLookUps(t *testing.T) {
 	require.True(t, found)
 	_, found = doc.get("missing")
 	require.False(t, found)
+}
+
+// TestJSONLookUpsInALargeDocument: more members than a byte can count, with names that share hashes.
+func TestJSONLookUpsInALargeDocument(t *testing.T) {
+	t.Parallel()
+	doc, err := parseDocument([]byte(`{"l":` + manyObjects(8) + `,"m":` + manyObjects(3) + `,"99":"last"}`))
+	require.NoError(t, err)
+	for object := range 8 {
+		for name := range 100 {
+			path := []string{"l", strconv.Itoa(object), strconv.Itoa(name)}
+			require.Equal(t, path[2], doc.text(path...), "%q", path)
+			path[0] = "m"
+			_, found := doc.get(path...)
+			require.Equal(t, object < 3, found, "%q", path)
+		}
+	}
+	require.Equal(t, "last", doc.text("99"))
+	require.Empty(t, doc.text("l", "99"))
 }
 
 // TestJSONStringsDoNotOverlap: unescaped strings share one buffer.
