@@ -322,3 +322,17 @@ func TestADuplicateIsFoundWhereverItStands(t *testing.T) {
 		require.EqualError(t, err, "duplicate member", "%v, nested", twice)
 	}
 }
+
+func TestADuplicateOfAnUncommonHashIsFoundBehindManyNames(t *testing.T) {
+	t.Parallel()
+	text := "{"
+	for i := range fewMembers + 8 {
+		text += fmt.Sprintf(`"a%02da":%d,`, i, i) // all of one hash
+	}
+	text += `"x":0`
+	require.NotEqual(t, nameHash("x")%64, nameHash("a00a")%64)
+	_, err := parseDocument([]byte(text + "}"))
+	require.NoError(t, err)
+	_, err = parseDocument([]byte(text + `,"x":0}`))
+	require.EqualError(t, err, "duplicate member")
+}
