@@ -66,7 +66,7 @@ func (e *envelope) release() {
 	e.doc.wipe()
 	e.biz.wipe()
 	e.fields, e.empty, e.read = fields{}, false, Notification{}
-	e.signed, e.text = wiped(e.signed), wiped(e.text)
+	e.signed, e.text = wiped(e.signed), wiped(e.text[:cap(e.text)])
 	if e.reusable() {
 		envelopes.Put(e)
 	}
@@ -126,9 +126,11 @@ func (e *envelope) collect() error {
 // sortIn adds m to the signed members at its place.
 func (e *envelope) sortIn(m *member) {
 	e.signed = append(e.signed, m)
-	for i := len(e.signed) - 1; i > 0 && bytes.Compare(e.signed[i-1].name, m.name) > 0; i-- {
-		e.signed[i-1], e.signed[i] = m, e.signed[i-1]
+	i := len(e.signed) - 1
+	for ; i > 0 && bytes.Compare(e.signed[i-1].name, m.name) > 0; i-- {
+		e.signed[i] = e.signed[i-1]
 	}
+	e.signed[i] = m
 }
 
 // field returns where the value of a member of the protocol belongs, nil for
@@ -245,7 +247,7 @@ func (e *envelope) canonicalSize() int {
 }
 
 func blank(m *member) bool {
-	return m.kind == jsonString && len(bytes.TrimSpace(m.value)) == 0
+	return m.kind == jsonString && (len(m.value) == 0 || !isAlnum(m.value[0]) && len(bytes.TrimSpace(m.value)) == 0)
 }
 
 // hasControl reports a control character of ASCII in m's value. JSON may have
@@ -283,7 +285,7 @@ func isID[T string | []byte](s T) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; c != '-' && c != '_' && !isAlnum(c) {
+		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' {
 			return false
 		}
 	}
@@ -300,5 +302,5 @@ func isWord[T string | []byte](s T) bool {
 }
 
 func isAlnum(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	return c-'0' < 10 || (c|0x20)-'a' < 26
 }

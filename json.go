@@ -2,6 +2,7 @@ package codegrant
 
 import (
 	"bytes"
+	"math"
 	"unicode/utf8"
 )
 
@@ -50,6 +51,7 @@ type member struct {
 	kind   jsonKind // what value is
 
 	escapes uint8 // of a string: what its escapes stand for
+	hash    uint8 // nameHash of name
 }
 
 // document is one JSON object read strictly: valid UTF-8, no duplicate names,
@@ -59,7 +61,8 @@ type member struct {
 // an escape.
 type document struct {
 	members []member
-	names   [][]byte // of the objects that are being read, outermost first
+	first   [64]uint8 // by hash of a name: 0 when there is none, else no member before first-1 has it
+	names   [][]byte  // of the objects that are being read, outermost first
 	scratch []byte
 }
 
@@ -97,12 +100,14 @@ func (d *document) read(data []byte) error {
 
 // wipe empties d for the next input. Nothing of the last one stays.
 func (d *document) wipe() {
-	d.members, d.names, d.scratch = wiped(d.members), wiped(d.names), wiped(d.scratch)
+	d.members, d.first = wiped(d.members), [64]uint8{}
+	// These two hold more than their length says.
+	d.names, d.scratch = wiped(d.names[:cap(d.names)]), wiped(d.scratch[:cap(d.scratch)])
 }
 
-// wiped returns s, empty and cleared to its capacity.
+// wiped returns s cleared and empty.
 func wiped[T any](s []T) []T {
-	clear(s[:cap(s)])
+	clear(s)
 	return s[:0]
 }
 
@@ -128,8 +133,13 @@ func (d *document) find(path []string) int {
 // child returns the index of the member with that name in the object at parent,
 // -1 when there is none.
 func (d *document) child(parent int, name string) int {
-	for i := parent + 1; i < len(d.members); i++ {
-		if m := &d.members[i]; m.parent == parent && string(m.name) == name {
+	hash := nameHash(name)
+	first := d.first[hash%64]
+	if first == 0 {
+		return -1
+	}
+	for i := max(parent+1, int(first)-1); i < len(d.members); i++ {
+		if m := &d.members[i]; m.hash == hash && m.parent == parent && string(m.name) == name {
 			return i
 		}
 	}
@@ -203,9 +213,13 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		if err != nil {
 			return err
 		}
-		if !seen.add(name, p.doc.names[first:]) {
+		hash := nameHash(name)
+		// Equal names have equal hashes, so that most names need no comparison.
+		bit := uint64(1) << (hash % 64)
+		if (seen.hashes&bit != 0 || n >= fewMembers) && !seen.add(name, p.doc.names[first:]) {
 			return errDuplicate
 		}
+		seen.hashes |= bit
 		p.doc.names = append(p.doc.names, name)
 		p.space()
 		if p.peek() != ':' {
@@ -213,7 +227,7 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		}
 		p.pos++
 		p.space()
-		if err := p.member(parent, depth, list, name); err != nil {
+		if err := p.member(parent, depth, list, name, hash); err != nil {
 			return err
 		}
 		p.space()
@@ -232,15 +246,16 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 }
 
 // member reads the value of name and lists both.
-func (p *jsonParser) member(parent, depth int, list bool, name []byte) error {
+func (p *jsonParser) member(parent, depth int, list bool, name []byte, hash uint8) error {
 	if !list {
 		_, _, err := p.value(depth)
 		return err
 	}
 	index := len(p.doc.members)
-	p.doc.members = append(p.doc.members, member{})
-	m := &p.doc.members[index]
-	m.parent, m.name = parent, name
+	p.doc.members = append(p.doc.members, member{parent: parent, name: name, hash: hash})
+	if first := &p.doc.first[hash%64]; *first == 0 {
+		*first = uint8(min(index+1, math.MaxUint8))
+	}
 	var kind jsonKind
 	var value []byte
 	var err error
@@ -254,7 +269,7 @@ func (p *jsonParser) member(parent, depth int, list bool, name []byte) error {
 	default:
 		kind, value, err = p.value(depth)
 	}
-	m = &p.doc.members[index] // for it may have moved
+	m := &p.doc.members[index]
 	m.kind, m.value, m.escapes = kind, value, p.escapes
 	return err
 }
@@ -379,20 +394,15 @@ type nameSet struct {
 	many   map[string]bool // all names, once they are no longer few
 }
 
-// add reports whether name is none of the earlier ones, which were added in
-// the same way.
+// add reports whether name is none of the earlier ones. From fewMembers on it
+// is told every name.
 func (s *nameSet) add(name []byte, earlier [][]byte) bool {
 	if len(earlier) < fewMembers {
-		// Equal names have equal hashes, so that most names need no comparison.
-		bit := uint64(1) << (nameHash(name) % 64)
-		if s.hashes&bit != 0 {
-			for _, e := range earlier {
-				if bytes.Equal(e, name) {
-					return false
-				}
+		for _, e := range earlier {
+			if bytes.Equal(e, name) {
+				return false
 			}
 		}
-		s.hashes |= bit
 		return true
 	}
 	if s.many == nil {
@@ -408,9 +418,9 @@ func (s *nameSet) add(name []byte, earlier [][]byte) bool {
 	return true
 }
 
-func nameHash(name []byte) uint {
+func nameHash[T string | []byte](name T) uint8 {
 	if len(name) == 0 {
 		return 0
 	}
-	return 5*uint(len(name)) + 3*uint(name[0]) + uint(name[len(name)-1])
+	return 5*uint8(len(name)) + 3*name[0] + name[len(name)-1] //nolint:gosec // G115: of the length the lowest bits
 }

@@ -3,6 +3,7 @@ package codegrant
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,24 @@ func TestJSONLookUps(t *testing.T) {
 	require.False(t, found)
 }
 
+// TestJSONLookUpsInALargeDocument: more members than a byte can count, with names that share hashes.
+func TestJSONLookUpsInALargeDocument(t *testing.T) {
+	t.Parallel()
+	doc, err := parseDocument([]byte(`{"l":` + manyObjects(8) + `,"m":` + manyObjects(3) + `,"99":"last"}`))
+	require.NoError(t, err)
+	for object := range 8 {
+		for name := range 100 {
+			path := []string{"l", strconv.Itoa(object), strconv.Itoa(name)}
+			require.Equal(t, path[2], doc.text(path...), "%q", path)
+			path[0] = "m"
+			_, found := doc.get(path...)
+			require.Equal(t, object < 3, found, "%q", path)
+		}
+	}
+	require.Equal(t, "last", doc.text("99"))
+	require.Empty(t, doc.text("l", "99"))
+}
+
 // TestJSONStringsDoNotOverlap: unescaped strings share one buffer.
 func TestJSONStringsDoNotOverlap(t *testing.T) {
 	t.Parallel()
@@ -339,4 +358,18 @@ func TestRequestsByteForByte(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, tt.want, string(got), name)
 	}
+}
+
+func TestADuplicateOfAnUncommonHashIsFoundBehindManyNames(t *testing.T) {
+	t.Parallel()
+	text := "{"
+	for i := range fewMembers + 8 {
+		text += fmt.Sprintf(`"a%02da":%d,`, i, i) // all of one hash
+	}
+	text += `"x":0`
+	require.NotEqual(t, nameHash("x")%64, nameHash("a00a")%64)
+	_, err := parseDocument([]byte(text + "}"))
+	require.NoError(t, err)
+	_, err = parseDocument([]byte(text + `,"x":0}`))
+	require.EqualError(t, err, "duplicate member")
 }

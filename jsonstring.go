@@ -24,8 +24,8 @@ const (
 // '\\' and control characters. The lowest mark is right; a subtraction that
 // borrows may set wrong ones above it.
 func special(w uint64) uint64 {
-	quote, slash := w^ones*'"', w^ones*'\\'
-	return ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & tops
+	low, slash := w^ones*2, w^ones*'\\' // '"' is among the low ones by itself: '"'^2 == 0x20
+	return ((low - ones*0x21) | (slash - ones)) &^ w & tops
 }
 
 // str reads a string whose '"' is next and returns its unescaped content: a
@@ -36,11 +36,17 @@ func (p *jsonParser) str() ([]byte, error) {
 	start := p.pos + 1 // behind '"'
 	at := start
 	for len(data)-at >= wordSize {
-		if marks := special(binary.LittleEndian.Uint64(data[at:])); marks != 0 {
-			at += bits.TrailingZeros64(marks) / 8
-			break
+		marks := special(binary.LittleEndian.Uint64(data[at:]))
+		if marks == 0 {
+			at += wordSize
+			continue
 		}
-		at += wordSize
+		at += bits.TrailingZeros64(marks) / 8
+		if data[at] == '"' {
+			p.pos = at + 1
+			return data[start:at:at], nil
+		}
+		break
 	}
 	for ; at < len(data); at++ { // the last bytes of the input, or the end that was found
 		switch c := data[at]; {
@@ -73,15 +79,24 @@ func (p *jsonParser) escaped(start int) ([]byte, error) {
 	for {
 		// What stands for itself is copied a word at a time. The bytes behind it
 		// are overwritten by what follows.
-		for n := wordSize; n == wordSize && len(data)-at >= wordSize; {
+		n := len(out)
+		for room := out[:cap(out)]; len(data)-at >= wordSize; {
 			w := binary.LittleEndian.Uint64(data[at:])
-			binary.LittleEndian.PutUint64(out[len(out):len(out)+wordSize], w)
-			if marks := special(w); marks != 0 {
-				n = bits.TrailingZeros64(marks) / 8
+			binary.LittleEndian.PutUint64(room[n:], w)
+			marks := special(w)
+			if marks == 0 {
+				n, at = n+wordSize, at+wordSize
+				continue
 			}
-			out = out[:len(out)+n]
-			at += n
+			clean := bits.TrailingZeros64(marks) / 8
+			n, at = n+clean, at+clean
+			if data[at] != '\\' || at+1 == len(data) || data[at+1] != '"' && data[at+1] != '\\' {
+				break
+			}
+			room[n] = data[at+1] // what most escapes are for
+			n, at = n+1, at+2
 		}
+		out = out[:n]
 		if at == len(data) {
 			return nil, errSyntax
 		}

@@ -90,6 +90,8 @@ func TestAReleasedEnvelopeIsEmptyToItsCapacity(t *testing.T) {
 			requireCleared(t, d.members, name)
 			requireCleared(t, d.names, name)
 		}
+		require.Zero(t, e.doc.first, name)
+		require.Zero(t, e.biz.first, name)
 		rest := *e
 		rest.text, rest.signed, rest.doc, rest.biz = nil, nil, document{}, document{}
 		require.Equal(t, envelope{}, rest, name)

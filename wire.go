@@ -116,22 +116,23 @@ func (r *wireReader) fill(target any) error {
 	v := reflect.ValueOf(target).Elem()
 	plan := wirePlan(v.Type())
 	for i := range plan {
-		if err := r.field(&plan[i], v.Field(plan[i].index)); err != nil {
+		if err := r.field(&plan[i], v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *wireReader) field(f *wireField, field reflect.Value) error {
+// field fills the field of v that f is about.
+func (r *wireReader) field(f *wireField, v reflect.Value) error {
 	if f.form == wireAmount {
-		return r.amount(f, field.Addr().Interface().(*Amount))
+		return r.amount(f, v.Field(f.index).Addr().Interface().(*Amount))
 	}
 	m := r.member(f.spellings)
 	if m == nil {
 		return nil
 	}
-	switch f.form {
+	switch field := v.Field(f.index); f.form {
 	case wireText:
 		field.SetString(r.text(m.value))
 	case wireBool:
