@@ -32,9 +32,9 @@ type lookups[R any] struct {
 
 // looking is somebody who waits for the records of a key.
 type looking[R any] struct {
-	ctx        context.Context //nolint:containedctx // the caller's, who waits beside the one who looks
-	key, scope string
-	done       chan found[R]
+	ctx           context.Context //nolint:containedctx // the caller's, who waits beside the one who looks
+	sought, scope string
+	tell          func(records []R, err error) // what is told again is not heard
 }
 
 type found[R any] struct {
@@ -59,15 +59,22 @@ func (l *lookups[R]) find(ctx context.Context, key, scope string) ([]R, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, l.store.wrap(ctx, l.op, err)
 	}
-	end, w := l.turns.begin(func() *looking[R] {
-		return &looking[R]{ctx: ctx, key: key, scope: scope, done: make(chan found[R], 1)}
+	var done chan found[R]
+	end, _ := l.turns.begin(func() *looking[R] {
+		done = make(chan found[R], 1)
+		return &looking[R]{ctx: ctx, sought: key, scope: scope, tell: func(records []R, err error) {
+			select {
+			case done <- found[R]{records, err}:
+			default:
+			}
+		}}
 	})
 	if end != nil {
 		defer end()
 		return l.read(ctx, l.one, 1, scope, key)
 	}
 	select {
-	case f := <-w.done:
+	case f := <-done:
 		return f.records, f.err
 	case <-ctx.Done():
 		return nil, l.store.wrap(ctx, l.op, ctx.Err())
@@ -117,7 +124,7 @@ func (l *lookups[R]) together(batch []*looking[R]) {
 	}()
 	if len(batch) == 1 {
 		w := batch[0]
-		w.tell(l.read(w.ctx, l.one, 1, w.scope, w.key))
+		w.tell(l.read(w.ctx, l.one, 1, w.scope, w.sought))
 		return
 	}
 	byKey, err := l.atOnce(batch)
@@ -130,7 +137,7 @@ func (l *lookups[R]) together(batch []*looking[R]) {
 		return
 	}
 	for _, w := range batch {
-		w.tell(slices.Clone(byKey[w.key]), nil) // two may look for one key
+		w.tell(slices.Clone(byKey[w.sought]), nil) // two may look for one key
 	}
 }
 
@@ -141,8 +148,8 @@ func (l *lookups[R]) atOnce(batch []*looking[R]) (byKey map[string][]R, err erro
 	var keys []string
 	byKey = make(map[string][]R, len(batch))
 	for _, w := range batch {
-		if _, twice := byKey[w.key]; !twice {
-			keys, byKey[w.key] = append(keys, w.key), nil
+		if _, twice := byKey[w.sought]; !twice {
+			keys, byKey[w.sought] = append(keys, w.sought), nil
 		}
 	}
 	query, room := l.fit(len(keys))
@@ -155,13 +162,6 @@ func (l *lookups[R]) atOnce(batch []*looking[R]) (byKey map[string][]R, err erro
 		byKey[l.keyOf(r)] = append(byKey[l.keyOf(r)], r)
 	}
 	return byKey, nil
-}
-
-func (w *looking[R]) tell(records []R, err error) {
-	select {
-	case w.done <- found[R]{records, err}:
-	default: // told before
-	}
 }
 
 func (w *looking[R]) context() context.Context { return w.ctx }
