@@ -63,17 +63,23 @@ func ParseAmount(decimal, currency string) (Amount, error) {
 	if whole == "" || (dotted && fraction == "") || !allDigits(whole) || !allDigits(fraction) {
 		return Amount{}, fmt.Errorf("codegrant: amount is not a plain decimal number")
 	}
-	for len(fraction) < places {
-		fraction += "0"
-	}
-	if strings.Trim(fraction[places:], "0") != "" {
+	if len(fraction) > places && strings.Trim(fraction[places:], "0") != "" {
 		return Amount{}, fmt.Errorf("codegrant: amount has more decimals than %s", currency)
 	}
-	minor, err := strconv.ParseUint(whole+fraction[:places], 10, 64)
-	if err != nil || minor > math.MaxInt64 {
-		return Amount{}, fmt.Errorf("codegrant: amount is out of range")
+	minor := int64(0)
+	for i := range len(whole) + places {
+		digit := int64(0)
+		if i < len(whole) {
+			digit = int64(whole[i] - '0')
+		} else if i -= len(whole); i < len(fraction) {
+			digit = int64(fraction[i] - '0')
+		}
+		if minor > (math.MaxInt64-digit)/10 {
+			return Amount{}, fmt.Errorf("codegrant: amount is out of range")
+		}
+		minor = 10*minor + digit
 	}
-	return Amount{Minor: int64(minor), Currency: currency}, nil
+	return Amount{Minor: minor, Currency: currency}, nil
 }
 
 func allDigits(s string) bool {

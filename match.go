@@ -7,9 +7,14 @@ import (
 
 // applyToken moves the record that n concerns.
 func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
-	byToken, err := k.byToken(ctx, n)
+	fingerprint := Fingerprint(n.Token)
+	named, known, err := k.byToken(ctx, n.AccountID, fingerprint)
 	if err != nil {
 		return err
+	}
+	var byToken *Token
+	if known {
+		byToken = &named
 	}
 	t, err := k.find(ctx, n, id, byToken)
 	if errors.Is(err, ErrNotFound) {
@@ -30,26 +35,26 @@ func (k *Kit) applyToken(ctx context.Context, n Notification, id string) error {
 		news := n // of its own, so that a repetition costs no copy of n
 		after, err = k.tokens.advance(ctx, "notify", t, func(t Token) (Token, bool) { return Transition(t, news, k.now()) })
 	}
-	if err == nil && n.Kind == KindSignedUp && !concerns(after, n) {
+	if err == nil && n.Kind == KindSignedUp && after.Fingerprint != "" && fingerprint != "" && after.Fingerprint != fingerprint {
 		// A second token of one sign-up gets a record of its own: neither is
 		// lost, and each ends by its own unbinding.
-		n.RequestID, n.UserID, n.Wallet = derivedID("second", t.ID, Fingerprint(n.Token)), t.UserID, t.Wallet
+		n.RequestID, n.UserID, n.Wallet = derivedID("second", t.ID, fingerprint), t.UserID, t.Wallet
 		return k.adopt(ctx, n)
 	}
 	return err
 }
 
-// byToken returns the account's newest record of the token that n names, nil
-// when there is none.
-func (k *Kit) byToken(ctx context.Context, n Notification) (*Token, error) {
-	t, err := k.store.ByFingerprint(ctx, Fingerprint(n.Token))
+// byToken returns the account's newest record of the token with that
+// fingerprint, false when there is none.
+func (k *Kit) byToken(ctx context.Context, accountID, fingerprint string) (Token, bool, error) {
+	t, err := k.store.ByFingerprint(ctx, fingerprint)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && t.AccountID != n.AccountID:
-		return nil, nil
-	case err != nil:
-		return nil, k.storeError(ctx, "notify", err)
+	case err == nil:
+		return t, t.AccountID == accountID, nil
+	case errors.Is(err, ErrNotFound):
+		return Token{}, false, nil
 	}
-	return &t, nil
+	return Token{}, false, k.storeError(ctx, "notify", err)
 }
 
 // find returns the record that n concerns. What is signed goes before the

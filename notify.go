@@ -171,12 +171,12 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if received == nil { // from an adapter; net/http never does this
 		received = http.NoBody
 	}
-	body, err := readAll(http.MaxBytesReader(unobserved(w), received, k.cfg.MaxBody), r.ContentLength)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, &Error{Op: "notify", Code: ErrTooLarge}
-	}
+	body, err := readAll(unobserved(w), received, r.ContentLength, k.cfg.MaxBody)
 	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, &Error{Op: "notify", Code: ErrTooLarge}
+		}
 		return nil, &Error{Op: "notify", Code: ErrMalformed, Err: errors.New("body could not be read to its end")}
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
@@ -184,9 +184,10 @@ func (k *Kit) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // readAll is [io.ReadAll] into a buffer that is large enough for a notification
-// of the usual size. A sender that only claims to have more to say gets no more.
-func readAll(r io.Reader, claimed int64) ([]byte, error) {
-	body := make([]byte, 0, min(max(claimed, 0), 4<<10)+1)
+// of the usual size. A sender that only claims to have more to say gets no more,
+// and one that says more than fits is held to the cap.
+func readAll(w http.ResponseWriter, r io.ReadCloser, claimed, maxBody int64) ([]byte, error) {
+	body := make([]byte, 0, min(max(claimed+1, 1), 4<<10, maxBody))
 	for len(body) < cap(body) {
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -197,7 +198,7 @@ func readAll(r io.Reader, claimed int64) ([]byte, error) {
 			return body, err
 		}
 	}
-	rest, err := io.ReadAll(r)
+	rest, err := io.ReadAll(http.MaxBytesReader(w, r, maxBody-int64(len(body))))
 	return append(body, rest...), err
 }
 
@@ -224,7 +225,7 @@ func answerNotification(w http.ResponseWriter, err error) {
 	}
 	secureHeaders(w)
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
+	setHeaders(h, "Content-Type", "text/plain; charset=utf-8")
 	if status == http.StatusMethodNotAllowed {
 		h.Set("Allow", http.MethodPost)
 	}

@@ -20,7 +20,7 @@ func Transition(t Token, n Notification, now time.Time) (Token, bool) {
 		if next.Fingerprint == "" {
 			next.Value, next.Fingerprint = n.Token, Fingerprint(n.Token)
 		}
-		if next.LoginID.IsZero() && concerns(next, n) {
+		if next.LoginID.IsZero() && !n.LoginID.IsZero() && concerns(next, n) {
 			next.LoginID = n.LoginID
 		}
 		next.Status = max(next.Status, StatusActive)

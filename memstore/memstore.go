@@ -89,11 +89,17 @@ func (s *Store) ByFingerprint(ctx context.Context, fingerprint string) (codegran
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	found := s.load(s.byFingerprint[fingerprint])
-	if len(found) == 0 {
+	ids := s.byFingerprint[fingerprint]
+	if len(ids) == 0 {
 		return codegrant.Token{}, codegrant.ErrNotFound
 	}
-	return found[len(found)-1], nil
+	newest := s.tokens[ids[0]]
+	for _, id := range ids[1:] {
+		if t := s.tokens[id]; byCreation(t, newest) > 0 {
+			newest = t
+		}
+	}
+	return newest, nil
 }
 
 // ByUser implements [codegrant.TokenStore].
