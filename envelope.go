@@ -66,7 +66,7 @@ func (e *envelope) release() {
 	e.doc.wipe()
 	e.biz.wipe()
 	e.fields, e.empty, e.read = fields{}, false, Notification{}
-	e.signed, e.text = wiped(e.signed), wiped(e.text[:cap(e.text)])
+	e.signed, e.text = wiped(e.signed), wiped(e.text)
 	if e.reusable() {
 		envelopes.Put(e)
 	}
@@ -97,7 +97,7 @@ func (e *envelope) collect() error {
 	received := 0
 	for i := range e.doc.members {
 		m := &e.doc.members[i]
-		if m.parent != -1 {
+		if m.parent != topLevel {
 			continue
 		}
 		if received++; received > maxEnvelopeMembers {
@@ -126,11 +126,9 @@ func (e *envelope) collect() error {
 // sortIn adds m to the signed members at its place.
 func (e *envelope) sortIn(m *member) {
 	e.signed = append(e.signed, m)
-	i := len(e.signed) - 1
-	for ; i > 0 && bytes.Compare(e.signed[i-1].name, m.name) > 0; i-- {
-		e.signed[i] = e.signed[i-1]
+	for i := len(e.signed) - 1; i > 0 && bytes.Compare(e.signed[i-1].name, m.name) > 0; i-- {
+		e.signed[i-1], e.signed[i] = m, e.signed[i-1]
 	}
-	e.signed[i] = m
 }
 
 // field returns where the value of a member of the protocol belongs, nil for
@@ -246,8 +244,11 @@ func (e *envelope) canonicalSize() int {
 	return size
 }
 
+// blank reports a string with nothing but white space in it. Most show by their
+// first byte that they are none.
 func blank(m *member) bool {
-	return m.kind == jsonString && (len(m.value) == 0 || !isAlnum(m.value[0]) && len(bytes.TrimSpace(m.value)) == 0)
+	return m.kind == jsonString && (len(m.value) == 0 || m.value[0] <= ' ' || m.value[0] >= utf8.RuneSelf) &&
+		len(bytes.TrimSpace(m.value)) == 0
 }
 
 // hasControl reports a control character of ASCII in m's value. JSON may have
@@ -302,5 +303,5 @@ func isWord[T string | []byte](s T) bool {
 }
 
 func isAlnum(c byte) bool {
-	return c-'0' < 10 || (c|0x20)-'a' < 26
+	return c-'0' < 10 || c|0x20-'a' < 26
 }

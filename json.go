@@ -2,7 +2,6 @@ package codegrant
 
 import (
 	"bytes"
-	"math"
 	"unicode/utf8"
 )
 
@@ -43,26 +42,29 @@ const (
 	jsonArray
 )
 
+// The parents of members that are in no other member.
+const (
+	topLevel = -1
+	inArray  = -2 // while the array is read
+)
+
 // member is one name and value of a document.
 type member struct {
-	parent int      // index of the object it is in; -1 at the top level
+	parent int      // index of the object it is in, or topLevel
 	name   []byte   // unescaped
 	value  []byte   // a string unescaped; anything else as the raw bytes
 	kind   jsonKind // what value is
 
 	escapes uint8 // of a string: what its escapes stand for
-	hash    uint8 // nameHash of name
 }
 
 // document is one JSON object read strictly: valid UTF-8, no duplicate names,
 // no lone surrogates, nothing but white space around it. Members of nested
 // objects follow their parent; the inside of arrays is checked, not listed.
 // Names and values are pieces of the input, or of scratch where the input has
-// an escape.
+// an escape. Behind the members there is nothing but zeros.
 type document struct {
 	members []member
-	first   [64]uint8 // by hash of a name: 0 when there is none, else no member before first-1 has it
-	names   [][]byte  // of the objects that are being read, outermost first
 	scratch []byte
 }
 
@@ -80,18 +82,16 @@ func parseDocument(data []byte) (document, error) {
 // read reads data, which is valid UTF-8, into an empty document.
 func (d *document) read(data []byte) error {
 	if d.members == nil {
-		n := min(16, 2+len(data)/48) // enough for the protocol's own
-		d.members, d.names = make([]member, 0, n), make([][]byte, 0, n)
+		d.members = make([]member, 0, min(16, 2+len(data)/48)) // enough for the protocol's own
 	}
 	p := jsonParser{data: data, doc: d}
-	p.space()
-	if p.peek() != '{' {
+	if p.next() != '{' {
 		return errNoObject
 	}
-	if err := p.object(-1, 1, true); err != nil {
+	if err := p.object(topLevel, 1); err != nil {
 		return err
 	}
-	p.space()
+	p.next()
 	if p.pos != len(data) {
 		return errTrailing
 	}
@@ -100,14 +100,30 @@ func (d *document) read(data []byte) error {
 
 // wipe empties d for the next input. Nothing of the last one stays.
 func (d *document) wipe() {
-	d.members, d.first = wiped(d.members), [64]uint8{}
-	// These two hold more than their length says.
-	d.names, d.scratch = wiped(d.names[:cap(d.names)]), wiped(d.scratch[:cap(d.scratch)])
+	d.cut(0)
+	d.scratch = wiped(d.scratch)
 }
 
-// wiped returns s cleared and empty.
+// add lists one more member, which is zero. It may move the others.
+func (d *document) add() *member {
+	n := len(d.members)
+	if n < cap(d.members) {
+		d.members = d.members[:n+1]
+	} else {
+		d.members = append(d.members, member{})
+	}
+	return &d.members[n]
+}
+
+// cut takes away the members from first on.
+func (d *document) cut(first int) {
+	clear(d.members[first:])
+	d.members = d.members[:first]
+}
+
+// wiped returns s, empty and cleared to its capacity.
 func wiped[T any](s []T) []T {
-	clear(s)
+	clear(s[:cap(s)])
 	return s[:0]
 }
 
@@ -121,7 +137,7 @@ func (d *document) get(path ...string) (member, bool) {
 
 // find returns the index of the member at path, -1 when there is none.
 func (d *document) find(path []string) int {
-	at := -1
+	at := topLevel
 	for _, name := range path {
 		if at = d.child(at, name); at < 0 {
 			return -1
@@ -133,13 +149,8 @@ func (d *document) find(path []string) int {
 // child returns the index of the member with that name in the object at parent,
 // -1 when there is none.
 func (d *document) child(parent int, name string) int {
-	hash := nameHash(name)
-	first := d.first[hash%64]
-	if first == 0 {
-		return -1
-	}
-	for i := max(parent+1, int(first)-1); i < len(d.members); i++ {
-		if m := &d.members[i]; m.hash == hash && m.parent == parent && string(m.name) == name {
+	for i := parent + 1; i < len(d.members); i++ {
+		if m := &d.members[i]; m.parent == parent && string(m.name) == name {
 			return i
 		}
 	}
@@ -170,38 +181,38 @@ func (p *jsonParser) peek() byte {
 	return 0
 }
 
-// space skips white space, of which most messages have none.
-func (p *jsonParser) space() {
-	if p.pos < len(p.data) && p.data[p.pos] <= ' ' {
-		p.skipSpace()
+// next skips white space, of which most messages have none, and returns the
+// byte behind it, 0 at the end.
+func (p *jsonParser) next() byte {
+	if p.pos < len(p.data) && p.data[p.pos] > ' ' {
+		return p.data[p.pos]
 	}
+	return p.skipSpace()
 }
 
-func (p *jsonParser) skipSpace() {
+func (p *jsonParser) skipSpace() byte {
 	for p.pos < len(p.data) {
-		switch p.data[p.pos] {
+		switch c := p.data[p.pos]; c {
 		case ' ', '\t', '\n', '\r':
 			p.pos++
 		default:
-			return
+			return c
 		}
 	}
+	return 0
 }
 
-// object reads an object whose '{' is next. Listed members go to the
-// document under parent; the others are only checked.
-func (p *jsonParser) object(parent, depth int, list bool) error {
+// object reads an object whose '{' is next, and lists its members under parent.
+func (p *jsonParser) object(parent, depth int) error {
 	if depth > maxDepth {
 		return errDepth
 	}
 	p.pos++ // '{'
-	p.space()
-	if p.peek() == '}' {
+	if p.next() == '}' {
 		p.pos++
 		return nil
 	}
-	first := len(p.doc.names)
-	var seen nameSet
+	seen := nameSet{doc: p.doc, first: len(p.doc.members), parent: parent}
 	for n := 0; ; n++ {
 		if n == maxObjectMembers {
 			return errMembers
@@ -213,31 +224,23 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 		if err != nil {
 			return err
 		}
-		hash := nameHash(name)
-		// Equal names have equal hashes, so that most names need no comparison.
-		bit := uint64(1) << (hash % 64)
-		if (seen.hashes&bit != 0 || n >= fewMembers) && !seen.add(name, p.doc.names[first:]) {
+		if !seen.add(name, n) {
 			return errDuplicate
 		}
-		seen.hashes |= bit
-		p.doc.names = append(p.doc.names, name)
-		p.space()
-		if p.peek() != ':' {
+		if p.next() != ':' {
 			return errSyntax
 		}
 		p.pos++
-		p.space()
-		if err := p.member(parent, depth, list, name, hash); err != nil {
+		p.next()
+		if err := p.member(parent, depth, name); err != nil {
 			return err
 		}
-		p.space()
-		switch p.peek() {
+		switch p.next() {
 		case ',':
 			p.pos++
-			p.space()
+			p.next()
 		case '}':
 			p.pos++
-			p.doc.names = p.doc.names[:first]
 			return nil
 		default:
 			return errSyntax
@@ -246,31 +249,27 @@ func (p *jsonParser) object(parent, depth int, list bool) error {
 }
 
 // member reads the value of name and lists both.
-func (p *jsonParser) member(parent, depth int, list bool, name []byte, hash uint8) error {
-	if !list {
-		_, _, err := p.value(depth)
-		return err
-	}
-	index := len(p.doc.members)
-	p.doc.members = append(p.doc.members, member{parent: parent, name: name, hash: hash})
-	if first := &p.doc.first[hash%64]; *first == 0 {
-		*first = uint8(min(index+1, math.MaxUint8))
-	}
+func (p *jsonParser) member(parent, depth int, name []byte) error {
 	var kind jsonKind
 	var value []byte
 	var err error
-	switch start := p.pos; p.peek() {
+	start := p.pos
+	switch p.peek() {
 	case '"':
 		kind = jsonString
 		value, err = p.str()
-	case '{':
-		kind, err = jsonObject, p.object(index, depth+1, true)
-		value = p.data[start:p.pos]
+	case '{': // which is listed before what is in it
+		index := len(p.doc.members)
+		m := p.doc.add()
+		m.parent, m.name, m.kind = parent, name, jsonObject
+		err = p.object(index, depth+1)
+		p.doc.members[index].value = p.data[start:p.pos]
+		return err
 	default:
 		kind, value, err = p.value(depth)
 	}
-	m := &p.doc.members[index]
-	m.kind, m.value, m.escapes = kind, value, p.escapes
+	m := p.doc.add()
+	m.parent, m.name, m.value, m.kind, m.escapes = parent, name, value, kind, p.escapes
 	return err
 }
 
@@ -280,8 +279,10 @@ func (p *jsonParser) value(depth int) (jsonKind, []byte, error) {
 	case c == '"':
 		s, err := p.str()
 		return jsonString, s, err
-	case c == '{':
-		err := p.object(-1, depth+1, false)
+	case c == '{': // in an array: its members are there only to be told apart
+		first := len(p.doc.members)
+		err := p.object(inArray, depth+1)
+		p.doc.cut(first)
 		return jsonObject, p.data[start:p.pos], err
 	case c == '[':
 		err := p.array(depth + 1)
@@ -307,8 +308,7 @@ func (p *jsonParser) array(depth int) error {
 		return errDepth
 	}
 	p.pos++ // '['
-	p.space()
-	if p.peek() == ']' {
+	if p.next() == ']' {
 		p.pos++
 		return nil
 	}
@@ -316,11 +316,10 @@ func (p *jsonParser) array(depth int) error {
 		if _, _, err := p.value(depth); err != nil {
 			return err
 		}
-		p.space()
-		switch p.peek() {
+		switch p.next() {
 		case ',':
 			p.pos++
-			p.space()
+			p.next()
 		case ']':
 			p.pos++
 			return nil
@@ -370,14 +369,13 @@ func (p *jsonParser) digits() bool {
 func arrayItems(array []byte) ([][]byte, error) {
 	p := jsonParser{data: array, pos: 1, doc: &document{}}
 	var items [][]byte
-	for p.space(); p.peek() != ']'; p.space() {
+	for p.next() != ']' {
 		start := p.pos
 		if _, _, err := p.value(0); err != nil {
 			return nil, err
 		}
 		items = append(items, array[start:p.pos])
-		p.space()
-		if p.peek() == ',' {
+		if p.next() == ',' {
 			p.pos++
 		}
 	}
@@ -388,27 +386,34 @@ func arrayItems(array []byte) ([][]byte, error) {
 // object of more.
 const fewMembers = 32
 
-// nameSet finds a name that an object has twice.
+// nameSet finds a name that an object has twice. The members of the object are
+// those of doc from first on which are under parent.
 type nameSet struct {
+	doc           *document
+	first, parent int
+
 	hashes uint64          // bit h is set when a name with the hash h was added
 	many   map[string]bool // all names, once they are no longer few
 }
 
-// add reports whether name is none of the earlier ones. From fewMembers on it
-// is told every name.
-func (s *nameSet) add(name []byte, earlier [][]byte) bool {
-	if len(earlier) < fewMembers {
-		for _, e := range earlier {
-			if bytes.Equal(e, name) {
-				return false
-			}
+// add reports whether name is none of the n that were added before, each of
+// which is a member by now.
+func (s *nameSet) add(name []byte, n int) bool {
+	if n < fewMembers {
+		// Equal names have equal hashes, so that most names need no comparison.
+		bit := uint64(1) << nameHash(name)
+		if s.hashes&bit != 0 && s.has(name) {
+			return false
 		}
+		s.hashes |= bit
 		return true
 	}
 	if s.many == nil {
 		s.many = make(map[string]bool, maxObjectMembers)
-		for _, e := range earlier {
-			s.many[string(e)] = true
+		for i := range s.doc.members[s.first:] {
+			if m := &s.doc.members[s.first+i]; m.parent == s.parent {
+				s.many[string(m.name)] = true
+			}
 		}
 	}
 	if s.many[string(name)] {
@@ -418,9 +423,21 @@ func (s *nameSet) add(name []byte, earlier [][]byte) bool {
 	return true
 }
 
-func nameHash[T string | []byte](name T) uint8 {
+func (s *nameSet) has(name []byte) bool {
+	for i := range s.doc.members[s.first:] {
+		if m := &s.doc.members[s.first+i]; m.parent == s.parent && bytes.Equal(m.name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// nameHashes is how many hashes names have.
+const nameHashes = 64
+
+func nameHash[T string | []byte](name T) uint {
 	if len(name) == 0 {
 		return 0
 	}
-	return 5*uint8(len(name)) + 3*name[0] + name[len(name)-1] //nolint:gosec // G115: of the length the lowest bits
+	return (5*uint(len(name)) + 3*uint(name[0]) + uint(name[len(name)-1])) % nameHashes
 }

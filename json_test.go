@@ -1,9 +1,12 @@
 package codegrant
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"math/bits"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,24 +188,6 @@ func TestJSONLookUps(t *testing.T) {
 	require.False(t, found)
 }
 
-// TestJSONLookUpsInALargeDocument: more members than a byte can count, with names that share hashes.
-func TestJSONLookUpsInALargeDocument(t *testing.T) {
-	t.Parallel()
-	doc, err := parseDocument([]byte(`{"l":` + manyObjects(8) + `,"m":` + manyObjects(3) + `,"99":"last"}`))
-	require.NoError(t, err)
-	for object := range 8 {
-		for name := range 100 {
-			path := []string{"l", strconv.Itoa(object), strconv.Itoa(name)}
-			require.Equal(t, path[2], doc.text(path...), "%q", path)
-			path[0] = "m"
-			_, found := doc.get(path...)
-			require.Equal(t, object < 3, found, "%q", path)
-		}
-	}
-	require.Equal(t, "last", doc.text("99"))
-	require.Empty(t, doc.text("l", "99"))
-}
-
 // TestJSONStringsDoNotOverlap: unescaped strings share one buffer.
 func TestJSONStringsDoNotOverlap(t *testing.T) {
 	t.Parallel()
@@ -357,6 +342,71 @@ func TestRequestsByteForByte(t *testing.T) {
 		got, err := encodeBiz(tt.request)
 		require.NoError(t, err, name)
 		require.Equal(t, tt.want, string(got), name)
+	}
+}
+
+// Eight bytes at a time: each byte at each place, among each other.
+func TestWhatEndsARunOfAString(t *testing.T) {
+	t.Parallel()
+	for other := range 256 {
+		for c := range 256 {
+			for at := range wordSize {
+				text := bytes.Repeat([]byte{byte(other)}, wordSize)
+				text[at] = byte(c)
+				want := slices.IndexFunc(text, func(b byte) bool { return b < 0x20 || b == '"' || b == '\\' })
+				marks := special(binary.LittleEndian.Uint64(text))
+				if marks == 0 {
+					require.Negative(t, want, "%q", text)
+				} else if got := bits.TrailingZeros64(marks) / 8; got != want {
+					require.Equal(t, want, got, "%q", text)
+				}
+			}
+		}
+	}
+}
+
+// TestFieldsAreFoundByTheirWholePath: names repeat at other places, and some
+// have the same hash.
+func TestFieldsAreFoundByTheirWholePath(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, nameHash("abcd"), nameHash("aXYd"))
+	type target struct {
+		Type    string `wire:"type"`
+		Inner   string `wire:"o.type"`
+		Deeper  string `wire:"o.p.type"`
+		Either  string `wire:"first|o.second|third"`
+		One     string `wire:"abcd"`
+		Other   string `wire:"aXYd"`
+		Blank   string `wire:"e."`
+		Amount  Amount `wire:"o.amount,o.currency"`
+		Missing string `wire:"missing.type"`
+	}
+	for _, tt := range []struct {
+		name, text string
+		want       target
+	}{
+		{"each at its place", `{"type":"1","o":{"type":"2","p":{"type":"3"}},"abcd":"4","aXYd":"5","e":{"":"6"}}`,
+			target{Type: "1", Inner: "2", Deeper: "3", One: "4", Other: "5", Blank: "6"}},
+		{"an object before what has its members' names", `{"o":{"p":{"type":"3"},"type":"2"},"type":"1"}`, target{Type: "1", Inner: "2", Deeper: "3"}},
+		{"only further in", `{"x":{"type":"no","o":{"type":"no"},"abcd":"no"},"p":{"type":"no"}}`, target{}},
+		{"objects that are texts", `{"o":"type","e":"","missing":"type"}`, target{}},
+		{"in an array", `{"o":[{"type":"no"}],"x":[{"type":"no","abcd":"no","o":{"type":"no"}}],"type":"1"}`, target{Type: "1"}},
+		{"a name with the same hash alone", `{"aXYd":"5","aZZd":"no"}`, target{Other: "5"}},
+		{"the first spelling", `{"third":"c","o":{"second":"b"},"first":"a"}`, target{Either: "a"}},
+		{"the second, beside one that says nothing", `{"third":"c","o":{"second":"b"},"first":""}`, target{Either: "b"}},
+		{"the last, beside null and an object", `{"third":"c","o":{"second":{"x":"b"}},"first":null}`, target{Either: "c"}},
+		{"an amount in an object", `{"amount":"7","currency":"KRW","o":{"amount":"1.5","currency":"HKD"}}`, target{Amount: Amount{150, "HKD"}}},
+		{"a currency without an amount", `{"o":{"currency":"HKD"}}`, target{Amount: Amount{0, "HKD"}}},
+		{"an amount without a currency", `{"o":{"amount":"x"}}`, target{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			doc, err := parseDocument([]byte(tt.text))
+			require.NoError(t, err)
+			var got target
+			require.NoError(t, decodeBiz(&doc, &got))
+			require.Equal(t, tt.want, got)
+		})
 	}
 }
 

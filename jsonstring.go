@@ -24,7 +24,8 @@ const (
 // '\\' and control characters. The lowest mark is right; a subtraction that
 // borrows may set wrong ones above it.
 func special(w uint64) uint64 {
-	low, slash := w^ones*2, w^ones*'\\' // '"' is among the low ones by itself: '"'^2 == 0x20
+	low := w ^ ones*2 // '"' is the one byte that this brings below 0x21, beside the control characters
+	slash := w ^ ones*'\\'
 	return ((low - ones*0x21) | (slash - ones)) &^ w & tops
 }
 
@@ -35,18 +36,12 @@ func (p *jsonParser) str() ([]byte, error) {
 	data := p.data
 	start := p.pos + 1 // behind '"'
 	at := start
-	for len(data)-at >= wordSize {
-		marks := special(binary.LittleEndian.Uint64(data[at:]))
-		if marks == 0 {
-			at += wordSize
-			continue
+	for rest := data[start:]; len(rest) >= wordSize; rest = rest[wordSize:] {
+		if marks := special(binary.LittleEndian.Uint64(rest)); marks != 0 {
+			at += bits.TrailingZeros64(marks) / 8
+			break
 		}
-		at += bits.TrailingZeros64(marks) / 8
-		if data[at] == '"' {
-			p.pos = at + 1
-			return data[start:at:at], nil
-		}
-		break
+		at += wordSize
 	}
 	for ; at < len(data); at++ { // the last bytes of the input, or the end that was found
 		switch c := data[at]; {
@@ -73,83 +68,85 @@ func (p *jsonParser) escaped(start int) ([]byte, error) {
 		// for all strings of the input and the slices handed out stay put.
 		p.doc.scratch = make([]byte, 0, len(p.data))
 	}
-	from := len(p.doc.scratch)
-	out := append(p.doc.scratch, p.data[start:p.pos]...)
 	data, at := p.data, p.pos
-	for {
-		// What stands for itself is copied a word at a time. The bytes behind it
-		// are overwritten by what follows.
-		n := len(out)
-		for room := out[:cap(out)]; len(data)-at >= wordSize; {
-			w := binary.LittleEndian.Uint64(data[at:])
-			binary.LittleEndian.PutUint64(room[n:], w)
+	from, out := len(p.doc.scratch), p.doc.scratch[:cap(p.doc.scratch)]
+	end := from + copy(out[from:], data[start:at])
+	for at < len(data) {
+		if len(data)-at >= wordSize {
+			// What stands for itself is copied a word at a time. The bytes behind it
+			// are overwritten by what follows.
+			w := binary.LittleEndian.Uint64(data[at : at+wordSize])
+			binary.LittleEndian.PutUint64(out[end:end+wordSize], w)
 			marks := special(w)
 			if marks == 0 {
-				n, at = n+wordSize, at+wordSize
+				at, end = at+wordSize, end+wordSize
 				continue
 			}
-			clean := bits.TrailingZeros64(marks) / 8
-			n, at = n+clean, at+clean
-			if data[at] != '\\' || at+1 == len(data) || data[at+1] != '"' && data[at+1] != '\\' {
-				break
-			}
-			room[n] = data[at+1] // what most escapes are for
-			n, at = n+1, at+2
+			n := bits.TrailingZeros64(marks) / 8
+			at, end = at+n, end+n
 		}
-		out = out[:n]
-		if at == len(data) {
-			return nil, errSyntax
-		}
-		c := data[at]
-		at++
-		switch {
+		switch c := data[at]; {
 		case c == '"':
-			p.pos, p.doc.scratch = at, out
-			return out[from:len(out):len(out)], nil
-		case c < 0x20, c == '\\' && at == len(data):
+			p.pos, p.doc.scratch = at+1, out[:end]
+			return out[from:end:end], nil
+		case c < 0x20:
 			return nil, errSyntax
 		case c != '\\': // one of the last bytes of the input
-			out = append(out, c)
-			continue
-		}
-		switch c := data[at]; c {
-		case '"', '\\', '/':
-			out = append(out, c)
-		case 'b':
-			out = append(out, '\b')
-			p.escapes |= escapedControl
-		case 'f':
-			out = append(out, '\f')
-			p.escapes |= escapedControl
-		case 'n':
-			out = append(out, '\n')
-			p.escapes |= escapedBlank
-		case 'r':
-			out = append(out, '\r')
-			p.escapes |= escapedBlank
-		case 't':
-			out = append(out, '\t')
-			p.escapes |= escapedBlank
-		case 'u':
-			p.pos = at
-			r, err := p.unicodeEscape()
+			out[end] = c
+			at, end = at+1, end+1
+		case at+1 < len(data) && data[at+1] == '"': // as nearly all are
+			out[end] = '"'
+			at, end = at+2, end+1
+		default:
+			p.pos = at + 1
+			n, err := p.escape(out[end:])
 			if err != nil {
 				return nil, err
 			}
-			out = utf8.AppendRune(out, r)
-			switch {
-			case r == '\t', r == '\n', r == '\r':
-				p.escapes |= escapedBlank
-			case r < 0x20:
-				p.escapes |= escapedControl
-			}
-			at = p.pos
-			continue
-		default:
-			return nil, errSyntax
+			at, end = p.pos, end+n
 		}
-		at++
 	}
+	return nil, errSyntax
+}
+
+// escape reads an escape behind its '\\', and writes what it stands for to out.
+func (p *jsonParser) escape(out []byte) (int, error) {
+	c := p.peek()
+	switch c {
+	case '"', '\\', '/':
+	case 'b':
+		c = '\b'
+		p.escapes |= escapedControl
+	case 'f':
+		c = '\f'
+		p.escapes |= escapedControl
+	case 'n':
+		c = '\n'
+		p.escapes |= escapedBlank
+	case 'r':
+		c = '\r'
+		p.escapes |= escapedBlank
+	case 't':
+		c = '\t'
+		p.escapes |= escapedBlank
+	case 'u':
+		r, err := p.unicodeEscape()
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case r == '\t', r == '\n', r == '\r':
+			p.escapes |= escapedBlank
+		case r < 0x20:
+			p.escapes |= escapedControl
+		}
+		return utf8.EncodeRune(out, r), nil
+	default:
+		return 0, errSyntax
+	}
+	out[0] = c
+	p.pos++
+	return 1, nil
 }
 
 // unicodeEscape reads an escape whose 'u' is next, with its second half when

@@ -72,15 +72,18 @@ func (a Account) problems() []string {
 	}
 	for i, s := range a.Salts {
 		salt := s.Reveal()
-		simple := salt != "" && isWord(salt) // as PingPong's are: nothing of it can be white space or a control character
+		trimmed, plain := salt, isPlain(salt)
+		if !plain {
+			trimmed = strings.TrimSpace(salt)
+		}
 		switch {
-		case !simple && strings.TrimSpace(salt) == "":
+		case trimmed == "":
 			p = append(p, fmt.Sprintf("Account.Salts[%d] is blank", i))
-		case !simple && strings.TrimSpace(salt) != salt:
+		case trimmed != salt:
 			p = append(p, fmt.Sprintf("Account.Salts[%d] has blanks at its ends", i))
 		case len(salt) < minSaltLength:
 			p = append(p, fmt.Sprintf("Account.Salts[%d] is shorter than %d characters", i, minSaltLength))
-		case !simple && strings.IndexFunc(salt, unicode.IsControl) >= 0:
+		case !plain && strings.IndexFunc(salt, unicode.IsControl) >= 0:
 			p = append(p, fmt.Sprintf("Account.Salts[%d] has control characters; give each salt an entry of its own", i))
 		case slices.ContainsFunc(a.Salts[:i], s.Equal):
 			p = append(p, fmt.Sprintf("Account.Salts[%d] repeats an earlier one", i))
@@ -90,6 +93,17 @@ func (a Account) problems() []string {
 		p = append(p, "Account.Digest must be SHA256 or MD5")
 	}
 	return p
+}
+
+// isPlain reports that s has no blanks, no control characters, and nothing but
+// ASCII: so are most salts, and most calls of [ParseNotification] check one.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // minSaltLength refuses place-holders; PingPong's salts have 24 characters.

@@ -30,13 +30,30 @@ func decodeBiz(doc *document, target any) error {
 	return r.fill(target)
 }
 
-// wireField is one tagged field of a struct, its tag taken apart.
+// wirePlan is what there is to know of a struct type, its tags taken apart.
+type wirePlan struct {
+	fields []wireField
+	names  []wireName         // of all fields; the first stands for the document itself
+	first  [nameHashes]uint16 // of the names with a hash; 0 for none
+}
+
+// wireName is a member that a field may be in, or an object on the way to one.
+type wireName struct {
+	name   string
+	parent uint16 // the object that it is in
+	next   uint16 // of the names with the same hash; 0 behind the last
+}
+
+// wireField is one tagged field. Where it is read from are indexes into the plan's
+// names.
 type wireField struct {
 	index     int
 	form      wireForm
 	tag       string
-	spellings [][]string // of the member: the path of each
-	currency  [][]string // of an amount's second member
+	spellings []uint16 // of the member
+	currency  []uint16 // of an amount's second member
+
+	path, currencyPath []string // where it is written to
 }
 
 type wireForm uint8
@@ -67,38 +84,87 @@ func formOf(t reflect.Type) wireForm {
 }
 
 // wirePlans remembers what newWirePlan made, which depends on the type alone.
-var wirePlans sync.Map // of []wireField by reflect.Type
+var wirePlans sync.Map // of *wirePlan by reflect.Type
 
-// wirePlan returns the tagged fields of a struct type.
-func wirePlan(t reflect.Type) []wireField {
+// wirePlanOf returns the plan of a struct type.
+func wirePlanOf(t reflect.Type) *wirePlan {
 	if plan, ok := wirePlans.Load(t); ok {
-		return plan.([]wireField)
+		return plan.(*wirePlan)
 	}
 	plan, _ := wirePlans.LoadOrStore(t, newWirePlan(t))
-	return plan.([]wireField)
+	return plan.(*wirePlan)
 }
 
-func newWirePlan(t reflect.Type) []wireField {
-	var plan []wireField
+func newWirePlan(t reflect.Type) *wirePlan {
+	plan := &wirePlan{names: make([]wireName, 1)}
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag.Get("wire")
 		if tag == "" {
 			continue
 		}
-		value, currency, _ := strings.Cut(tag, ",")
-		plan = append(plan, wireField{
-			index: i, form: formOf(t.Field(i).Type), tag: tag, spellings: spellings(value), currency: spellings(currency),
-		})
+		value, currency, two := strings.Cut(tag, ",")
+		f := wireField{
+			index: i, form: formOf(t.Field(i).Type), tag: tag, spellings: plan.spellings(value), path: firstPath(value),
+		}
+		if two {
+			f.currency, f.currencyPath = plan.spellings(currency), firstPath(currency)
+		}
+		plan.fields = append(plan.fields, f)
 	}
 	return plan
 }
 
-func spellings(tag string) [][]string {
-	var list [][]string
+// firstPath is the first spelling, a name for each level.
+func firstPath(tag string) []string {
+	first, _, _ := strings.Cut(tag, "|")
+	return strings.Split(first, ".")
+}
+
+func (p *wirePlan) spellings(tag string) []uint16 {
+	var list []uint16
 	for path := range strings.SplitSeq(tag, "|") {
-		list = append(list, strings.Split(path, "."))
+		at := uint16(0)
+		for name := range strings.SplitSeq(path, ".") {
+			at = p.name(at, name)
+		}
+		list = append(list, at)
 	}
 	return list
+}
+
+// name returns the index of a name in the object at parent, which it adds.
+func (p *wirePlan) name(parent uint16, name string) uint16 {
+	for i, n := range p.names[1:] {
+		if n.parent == parent && n.name == name {
+			return uint16(i + 1)
+		}
+	}
+	added, first := uint16(len(p.names)), &p.first[nameHash(name)] //nolint:gosec // G115: of the tags of one type
+	p.names = append(p.names, wireName{name: name, parent: parent, next: *first})
+	*first = added
+	return added
+}
+
+// noMember is where a name is that a document does not have.
+const noMember = inArray - 1
+
+// locate appends, for each of the plan's names, the index of its member in doc.
+// One pass finds them all, for members follow their parent.
+func (p *wirePlan) locate(at []int, doc *document) []int {
+	at = append(at, topLevel)
+	for range p.names[1:] {
+		at = append(at, noMember)
+	}
+	for i := range doc.members {
+		m := &doc.members[i]
+		for n := p.first[nameHash(m.name)]; n != 0; n = p.names[n].next {
+			if name := &p.names[n]; at[name.parent] == m.parent && name.name == string(m.name) {
+				at[n] = i
+				break
+			}
+		}
+	}
+	return at
 }
 
 // wireReader takes texts out of a document. They share memory with each other,
@@ -114,25 +180,26 @@ type wireReader struct {
 // fill fills the fields of the struct that target points to.
 func (r *wireReader) fill(target any) error {
 	v := reflect.ValueOf(target).Elem()
-	plan := wirePlan(v.Type())
-	for i := range plan {
-		if err := r.field(&plan[i], v); err != nil {
-			return err
+	plan := wirePlanOf(v.Type())
+	at := plan.locate(make([]int, 0, 32), r.doc) // which is on the stack
+	for i := range plan.fields {
+		f := &plan.fields[i]
+		m := r.member(at, f.spellings)
+		if f.form == wireAmount {
+			if err := r.amount(m, r.member(at, f.currency), v.Field(f.index).Addr().Interface().(*Amount)); err != nil {
+				return err
+			}
+		} else if m != nil {
+			if err := r.field(f, m, v.Field(f.index)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// field fills the field of v that f is about.
-func (r *wireReader) field(f *wireField, v reflect.Value) error {
-	if f.form == wireAmount {
-		return r.amount(f, v.Field(f.index).Addr().Interface().(*Amount))
-	}
-	m := r.member(f.spellings)
-	if m == nil {
-		return nil
-	}
-	switch field := v.Field(f.index); f.form {
+func (r *wireReader) field(f *wireField, m *member, field reflect.Value) error {
+	switch f.form {
 	case wireText:
 		field.SetString(r.text(m.value))
 	case wireBool:
@@ -145,7 +212,10 @@ func (r *wireReader) field(f *wireField, v reflect.Value) error {
 	case wireTime:
 		// PingPong v4, payment notification: epoch milliseconds as text. Other
 		// forms have no stated time zone and are left alone.
-		if ms, err := strconv.ParseInt(string(m.value), 10, 64); err == nil && len(m.value) == 13 {
+		if len(m.value) != 13 {
+			return nil
+		}
+		if ms, err := strconv.ParseInt(string(m.value), 10, 64); err == nil {
 			*field.Addr().Interface().(*time.Time) = time.UnixMilli(ms).UTC()
 		}
 	default:
@@ -154,15 +224,15 @@ func (r *wireReader) field(f *wireField, v reflect.Value) error {
 	return nil
 }
 
-func (r *wireReader) amount(f *wireField, amount *Amount) error {
-	if m := r.member(f.currency); m != nil {
-		amount.Currency = r.text(m.value)
+// amount reads an amount out of its two members, either of which may be nil.
+func (r *wireReader) amount(value, currency *member, amount *Amount) error {
+	if currency != nil {
+		amount.Currency = r.text(currency.value)
 	}
-	m := r.member(f.spellings)
-	if m == nil || amount.Currency == "" {
+	if value == nil || amount.Currency == "" {
 		return nil
 	}
-	parsed, err := ParseAmount(string(m.value), amount.Currency)
+	parsed, err := ParseAmount(string(value.value), amount.Currency)
 	if err != nil {
 		return err
 	}
@@ -170,14 +240,13 @@ func (r *wireReader) amount(f *wireField, amount *Amount) error {
 	return nil
 }
 
-// member returns the first member of the spellings that says something.
-func (r *wireReader) member(spellings [][]string) *member {
-	for _, path := range spellings {
-		i := r.doc.find(path)
-		if i < 0 {
+// member returns the first of the spellings, located at, that says something.
+func (r *wireReader) member(at []int, spellings []uint16) *member {
+	for _, name := range spellings {
+		if at[name] < 0 {
 			continue
 		}
-		m := &r.doc.members[i]
+		m := &r.doc.members[at[name]]
 		if (m.kind == jsonString || m.kind == jsonLiteral) && len(m.value) > 0 {
 			return m
 		}

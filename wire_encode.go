@@ -25,9 +25,9 @@ type wireWriter struct {
 // object writes a struct as an object.
 func (w *wireWriter) object(v reflect.Value) error {
 	w.out = append(w.out, '{')
-	plan := wirePlan(v.Type())
-	for i := range plan {
-		if err := w.field(&plan[i], v.Field(plan[i].index)); err != nil {
+	fields := wirePlanOf(v.Type()).fields
+	for i := range fields {
+		if err := w.field(&fields[i], v.Field(fields[i].index)); err != nil {
 			return err
 		}
 	}
@@ -37,7 +37,7 @@ func (w *wireWriter) object(v reflect.Value) error {
 }
 
 func (w *wireWriter) field(f *wireField, v reflect.Value) error {
-	path := f.spellings[0]
+	path := f.path
 	switch {
 	case f.form == wireSecret:
 		w.text(path, v.Interface().(Secret).Reveal())
@@ -48,7 +48,7 @@ func (w *wireWriter) field(f *wireField, v reflect.Value) error {
 			return err
 		}
 		w.text(path, decimal)
-		w.text(f.currency[0], amount.Currency)
+		w.text(f.currencyPath, amount.Currency)
 	case f.form == wireText:
 		w.text(path, v.String())
 	case v.Kind() == reflect.Int:
