@@ -45,7 +45,7 @@ const (
 // The parents of members that are in no other member.
 const (
 	topLevel = -1
-	inArray  = -2 // while the array is read
+	inArray  = -2 // while the array is read: see value
 )
 
 // member is one name and value of a document.
@@ -212,7 +212,7 @@ func (p *jsonParser) object(parent, depth int) error {
 		p.pos++
 		return nil
 	}
-	seen := nameSet{doc: p.doc, first: len(p.doc.members), parent: parent}
+	seen := nameSet{doc: p.doc}
 	for n := 0; ; n++ {
 		if n == maxObjectMembers {
 			return errMembers
@@ -386,34 +386,31 @@ func arrayItems(array []byte) ([][]byte, error) {
 // object of more.
 const fewMembers = 32
 
-// nameSet finds a name that an object has twice. The members of the object are
-// those of doc from first on which are under parent.
+// nameSet finds a name that an object has twice.
 type nameSet struct {
-	doc           *document
-	first, parent int
-
-	hashes uint64          // bit h is set when a name with the hash h was added
-	many   map[string]bool // all names, once they are no longer few
+	doc    *document
+	own    [fewMembers]int32 // the object's first members, by their index: what is in them may be many
+	hashes uint64            // bit h is set when a name with the hash h was added
+	many   map[string]bool   // all names, once they are no longer few
 }
 
-// add reports whether name is none of the n that were added before, each of
-// which is a member by now.
+// add reports whether name is none of the n that were added before. It is that of
+// the next member of the document.
 func (s *nameSet) add(name []byte, n int) bool {
 	if n < fewMembers {
 		// Equal names have equal hashes, so that most names need no comparison.
 		bit := uint64(1) << nameHash(name)
-		if s.hashes&bit != 0 && s.has(name) {
+		if s.hashes&bit != 0 && s.has(name, n) {
 			return false
 		}
 		s.hashes |= bit
+		s.own[n] = int32(len(s.doc.members)) //nolint:gosec // G115: fewer than there are bytes
 		return true
 	}
 	if s.many == nil {
 		s.many = make(map[string]bool, maxObjectMembers)
-		for i := range s.doc.members[s.first:] {
-			if m := &s.doc.members[s.first+i]; m.parent == s.parent {
-				s.many[string(m.name)] = true
-			}
+		for _, i := range s.own {
+			s.many[string(s.doc.members[i].name)] = true
 		}
 	}
 	if s.many[string(name)] {
@@ -423,9 +420,9 @@ func (s *nameSet) add(name []byte, n int) bool {
 	return true
 }
 
-func (s *nameSet) has(name []byte) bool {
-	for i := range s.doc.members[s.first:] {
-		if m := &s.doc.members[s.first+i]; m.parent == s.parent && bytes.Equal(m.name, name) {
+func (s *nameSet) has(name []byte, n int) bool {
+	for _, i := range s.own[:n] {
+		if bytes.Equal(s.doc.members[i].name, name) {
 			return true
 		}
 	}
