@@ -261,3 +261,29 @@ func TestADoubtThatNobodyCanEndIsNotBegun(t *testing.T) {
 		require.True(t, s.get(t, older.ID).UnsettledSince.IsZero())
 	})
 }
+
+// A success that names no token is not a second one.
+func TestASuccessWithoutATokenLeavesAnActiveRecordAlone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	token := s.connect(t, "ann")
+	require.Equal(t, 200, s.deliver(t, token.ID, s.gateway.SignedBody(bizOf(created, token.ID, "ann", ""), nil)).Code)
+	tokens, err := s.Tokens(t.Context(), "ann")
+	require.NoError(t, err)
+	require.Equal(t, []codegrant.Token{token}, tokens)
+}
+
+// Accounts may share a store: a token is ended in the account whose salt said so.
+func TestATokenOfAnotherAccountIsNotEnded(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	value := codegrant.NewSecret(tokenValue)
+	other := codegrant.Token{
+		ID: "OTHER-1", AccountID: "2018092714313010016999", UserID: "ann", Status: codegrant.StatusActive, Handled: codegrant.StatusActive,
+		Revision: 1, Value: value, Fingerprint: codegrant.Fingerprint(value),
+	}
+	require.NoError(t, s.store.Save(t.Context(), other))
+	require.Equal(t, 200, s.deliver(t, "", s.gateway.SignedBody(bizOf(endedByUser, "", "ann", tokenValue), nil)).Code)
+	require.Equal(t, other, s.get(t, other.ID))
+	require.Len(t, s.unknown, 1)
+}

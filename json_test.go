@@ -423,3 +423,20 @@ func TestADuplicateOfAnUncommonHashIsFoundBehindManyNames(t *testing.T) {
 	_, err = parseDocument([]byte(text + `,"x":0}`))
 	require.EqualError(t, err, "duplicate member")
 }
+
+func TestEachObjectMayHaveTheNamesOfAnother(t *testing.T) {
+	t.Parallel()
+	many := strings.Trim(numbered(fewMembers+8, ""), "{}")
+	for _, text := range []string{
+		`{"a":1,"o":{"a":2,"o":{"a":3}},"l":[{"a":4,"l":[{"a":5},{"a":6}],"o":{"a":7,"l":8}}],"b":{"a":9}}`,
+		`{"abcd":1,"o":{"aXYd":2},"aXYd":3}`, `{"l":[{"abcd":1,"o":{"aXYd":2},"aXYd":3}]}`, // with one hash
+		`{"abcd":1,"l":[{"aXYd":2,"abcd":3}],"aXYd":4}`,
+		`{"o":{` + many + `},` + many + `}`, `{` + many + `,"o":{` + many + `,"o":{` + many + `}}}`,
+		`{"l":[{"o":{` + many + `},` + many + `}],` + many + `}`, `{` + many + `,"l":[{` + many + `},{"l":[{` + many + `}],` + many + `}]}`,
+	} {
+		require.NoError(t, strictJSON([]byte(text)))
+		doc, err := parseDocument([]byte(text))
+		require.NoError(t, err, "%s", text)
+		require.Equal(t, len(doc.members), sameObject(t, &doc, topLevel, []byte(text)))
+	}
+}

@@ -1,6 +1,7 @@
 package codegrant
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -107,5 +109,45 @@ func TestSealedRequestsVerify(t *testing.T) {
 		require.NoError(t, err)
 		_, err = env.verify(&a)
 		require.NoError(t, err)
+	}
+}
+
+// The quick look at an ordinary salt lets nothing through that the rules refuse.
+func TestASaltOfWhateverCharactersIsJudgedByTheRules(t *testing.T) {
+	t.Parallel()
+	pieces := []string{"\xff", "\u2028", "\u3000", "\ufeff", "\u2003"}
+	for r := range rune(0x180) {
+		pieces = append(pieces, string(r))
+	}
+	for _, piece := range pieces {
+		for _, salt := range []string{piece, piece + "0123456789ABCDEF", "01234567" + piece + "89ABCDEF", "0123456789ABCDEF" + piece, "0123456789AB" + piece} {
+			want := ""
+			switch {
+			case strings.TrimSpace(salt) == "":
+				want = "is blank"
+			case strings.TrimSpace(salt) != salt:
+				want = "has blanks at its ends"
+			case len(salt) < 16:
+				want = "is shorter than 16 characters"
+			case strings.IndexFunc(salt, unicode.IsControl) >= 0:
+				want = "has control characters; give each salt an entry of its own"
+			}
+			p := Account{ID: fuzzStore, Salts: Salts("0123456789ABCDEF01234567", salt)}.withDefaults().problems()
+			if want == "" {
+				require.Empty(t, p, "%q", salt)
+				continue
+			}
+			require.Equal(t, []string{"Account.Salts[1] " + want}, p, "%q", salt)
+		}
+	}
+}
+
+func TestAnIDHoldsLettersDigitsAndTwoMore(t *testing.T) {
+	t.Parallel()
+	const alnum = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for c := range 256 {
+		text := []byte{'a', byte(c)}
+		require.Equal(t, bytes.IndexByte([]byte(alnum+"-_"), byte(c)) >= 0, isID(text), "%q", text)
+		require.Equal(t, bytes.IndexByte([]byte(alnum), byte(c)) >= 0, isWord(text), "%q", text)
 	}
 }
