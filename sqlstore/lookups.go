@@ -196,7 +196,7 @@ func sharedText(d Dialect, text, column string, n int) string {
 	}
 	// PostgreSQL keeps a plan, and for a list that was made while the table was
 	// small it may be to read all of it. This is planned like the text for one,
-	// which OFFSET keeps apart.
+	// which OFFSET keeps apart. Where LATERAL is not known, each is made alone.
 	kind := "text"
 	if column == "id" {
 		kind = "bytea"

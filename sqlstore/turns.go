@@ -66,7 +66,7 @@ func (t *turns[W]) mostAlone() int {
 
 // turn begins a turn and returns what ends it. give, called with the lock held,
 // gives it back. One that lasts too long is over for the others before its end.
-// SQLite needs that not: it locks no records, and has one writer anyway.
+// SQLite needs that not: it locks no records, and what one waits for, all do.
 func (t *turns[W]) turn(give func()) (end func()) {
 	over := func() {
 		t.mu.Lock()
