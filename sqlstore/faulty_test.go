@@ -24,6 +24,9 @@ type faulty struct {
 	statements atomic.Int64
 	// full refuses to prepare, as MySQL does.
 	full atomic.Bool
+	// lateCounts counts the results that were read when their connection was back
+	// in the pool.
+	lateCounts atomic.Int64
 }
 
 // openFaulty returns a database whose statements refuse may fail.
@@ -42,15 +45,42 @@ func (f *faulty) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &faultyConn{conn, f}, nil
+	return &faultyConn{Conn: conn, f: f}, nil
 }
 
 type faultyConn struct {
 	driver.Conn
-	f *faulty
+	f      *faulty
+	pooled atomic.Bool
+}
+
+// IsValid is called when the connection goes back to the pool.
+func (c *faultyConn) IsValid() bool {
+	c.pooled.Store(true)
+	return true
+}
+
+type faultyResult struct {
+	driver.Result
+	c *faultyConn
+}
+
+func (r faultyResult) RowsAffected() (int64, error) {
+	if r.c.pooled.Load() {
+		r.c.f.lateCounts.Add(1)
+	}
+	return r.Result.RowsAffected()
+}
+
+func (c *faultyConn) result(r driver.Result, err error) (driver.Result, error) {
+	if err != nil {
+		return nil, err
+	}
+	return faultyResult{r, c}, nil
 }
 
 func (c *faultyConn) check(query string) error {
+	c.pooled.Store(false)
 	if err := c.f.refuse(query); err != nil {
 		return err
 	}
@@ -67,7 +97,7 @@ func (c *faultyConn) ExecContext(ctx context.Context, query string, args []drive
 	if err := c.check(query); err != nil {
 		return nil, err
 	}
-	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+	return c.result(c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args))
 }
 
 func (c *faultyConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
@@ -99,7 +129,7 @@ func (s *faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) 
 	if err := s.c.check(s.query); err != nil {
 		return nil, err
 	}
-	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	return s.c.result(s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args))
 }
 
 func (s *faultyStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {

@@ -85,11 +85,7 @@ func (b *batchTx) eachRow(ctx context.Context) error {
 	}
 	for i, row := range b.batch {
 		query, args := b.into.one(row.revision, row.args)
-		result, err := b.tx.ExecContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
+		n, err := b.tx.count(ctx, query, args...)
 		if err != nil {
 			return err
 		}
@@ -157,11 +153,7 @@ func (b *batchTx) writeOnce(ctx context.Context, query string, room, affected in
 	if affected == 0 {
 		return b.returning(ctx, query, args, rows)
 	}
-	result, err := b.tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	n, err := result.RowsAffected()
+	n, err := b.tx.count(ctx, query, args...)
 	if err == nil && n != int64(affected*len(rows)) {
 		return errNothingKept // MySQL does not say which
 	}

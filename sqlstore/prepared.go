@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"sync"
 )
 
@@ -84,7 +86,45 @@ func (p *prepared) forTx(ctx context.Context, s statements) {
 // onPool runs statements on the pool.
 type onPool struct{ *prepared }
 
-func (p onPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (p onPool) exec(ctx context.Context, query string, args ...any) error {
+	_, err := p.execContext(ctx, query, args)
+	return err
+}
+
+// count keeps the connection until the count is read. Else database/sql may give
+// it to somebody else first, and to read a count is to wait for his statement,
+// perhaps for the lock that he waits for. A prepared statement cannot be run on a
+// connection of one's own. SQLite needs no such care: the next one to write waits
+// for the turn, which ends later.
+func (p onPool) count(ctx context.Context, query string, args ...any) (int64, error) {
+	if p.dialect == SQLite {
+		return affected(p.execContext(ctx, query, args))
+	}
+	for retries := 2; ; retries-- { // as many as database/sql makes
+		n, err := p.countAlone(ctx, query, args)
+		if retries == 0 || !errors.Is(err, driver.ErrBadConn) {
+			return n, err
+		}
+	}
+}
+
+func (p onPool) countAlone(ctx context.Context, query string, args []any) (int64, error) {
+	conn, err := p.db.Conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close() }() // it goes back to the pool
+	return affected(conn.ExecContext(ctx, query, args...))
+}
+
+func affected(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (p onPool) execContext(ctx context.Context, query string, args []any) (sql.Result, error) {
 	stmt, err := p.get(ctx, query)
 	if err == nil && stmt != nil {
 		var result sql.Result
@@ -118,7 +158,16 @@ type onTx struct {
 	tx *sql.Tx
 }
 
-func (t onTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (t onTx) exec(ctx context.Context, query string, args ...any) error {
+	_, err := t.execContext(ctx, query, args)
+	return err
+}
+
+func (t onTx) count(ctx context.Context, query string, args ...any) (int64, error) {
+	return affected(t.execContext(ctx, query, args))
+}
+
+func (t onTx) execContext(ctx context.Context, query string, args []any) (sql.Result, error) {
 	if stmt := t.known(query); stmt != nil {
 		if result, err := t.tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); !t.full(err) {
 			return result, err

@@ -30,14 +30,14 @@ func (s *Store) saveOne(ctx context.Context, op string, into writes, revision in
 	}
 	defer leave()
 	return s.run(ctx, op, func(db querier) error {
-		result, err := db.ExecContext(ctx, query, args...)
-		if s.dialect == MySQL && s.dialect.classify(err) == duplicate {
-			return codegrant.ErrConflict
-		}
-		if err != nil {
+		if s.dialect == MySQL && revision == 1 {
+			err := db.exec(ctx, query, args...)
+			if s.dialect.classify(err) == duplicate {
+				return codegrant.ErrConflict
+			}
 			return err
 		}
-		n, err := result.RowsAffected()
+		n, err := db.count(ctx, query, args...)
 		if err == nil && n != 1 {
 			return codegrant.ErrConflict
 		}
@@ -88,10 +88,11 @@ func notFound(ctx context.Context) error {
 	return codegrant.ErrNotFound
 }
 
-// querier is what *sql.DB and *sql.Tx have in common; the standard library has
-// no interface for it.
+// querier runs statements on the pool or in a transaction.
 type querier interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	exec(ctx context.Context, query string, args ...any) error
+	// count returns how many rows a statement wrote.
+	count(ctx context.Context, query string, args ...any) (int64, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 

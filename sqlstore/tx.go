@@ -49,10 +49,7 @@ func (t *transaction) whole(ctx context.Context, op string) error {
 	if done {
 		return nil
 	}
-	return t.run(ctx, op, func(db querier) error {
-		_, err := db.ExecContext(ctx, t.store.sql.releaseGuard)
-		return err
-	})
+	return t.run(ctx, op, func(db querier) error { return db.exec(ctx, t.store.sql.releaseGuard) })
 }
 
 // joined returns the transaction of ctx if it is one of this database.
