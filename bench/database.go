@@ -44,7 +44,7 @@ func (s *session) databases(ctx context.Context) ([]database, error) {
 			return createPostgreSQL(ctx, cmp.Or(os.Getenv("POSTGRES_DSN"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"))
 		}},
 		{"MariaDB", func(ctx context.Context) (database, error) {
-			return createMariaDB(ctx, cmp.Or(os.Getenv("MARIADB_DSN"), "root@tcp(127.0.0.1:3306)/test"))
+			return createMariaDB(ctx, cmp.Or(os.Getenv("MARIADB_DSN"), "root@tcp(127.0.0.1:3306)/test?interpolateParams=true"))
 		}},
 	} {
 		if s.only != "" && !strings.EqualFold(s.only, one.name) {

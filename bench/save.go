@@ -35,7 +35,8 @@ func (s *session) save(ctx context.Context) error {
 		"`sqlstore.Store.Save` of a changed record against the same statement on the bare driver, prepared, in a commit of its own\n"+
 			"(SQLite: with a queue for its one writer); a pool of %d connections for both. With several in flight Save shares\n"+
 			"commits, so that it overtakes the bare driver; alone it shows what it adds, by the medians. pgbench is PostgreSQL's own load generator\n"+
-			"with the same row, as an upsert.", connections),
+			"with the same row, as an upsert. MariaDB's driver has interpolateParams, as package sqlstore recommends; without it one changed\n"+
+			"record is prepared for each saving, and was saved at 0.63 (1 in flight) and 0.56 (8) of the speed of the bare driver.", connections),
 		table([]string{"database, in flight", "Save/s", "bare/s", "Save by bare", "p50 ms", "bare p50 ms", "p99 ms", "bare p99 ms", "pgbench/s"}, rows))
 	return nil
 }

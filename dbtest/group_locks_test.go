@@ -29,7 +29,13 @@ func TestALockedRecordKeepsItsOwnSaversWaitingAndNobodyElse(t *testing.T) {
 		if s.name == "SQLite" {
 			return // it locks everything
 		}
-		store := s.migrated(t, s.open(t, s.create(t)))
+		dsn := s.create(t)
+		if s.name == "MariaDB" {
+			// By default who waits for a record also locks the gap before it when its
+			// page is split.
+			dsn = with(dsn, "tx_isolation='READ-COMMITTED'")
+		}
+		store := s.migrated(t, s.open(t, dsn))
 		const n, rounds = 40, 6
 		// It is the last that a batch locks, which then holds all the others.
 		locked, free := "the locked one", func(i int) string { return fmt.Sprint("free-", i) }

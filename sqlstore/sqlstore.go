@@ -30,8 +30,11 @@
 // # Drivers
 //
 // Tested with github.com/jackc/pgx/v5/stdlib, github.com/go-sql-driver/mysql
-// and modernc.org/sqlite. No setting of the connection string is needed; for
-// SQLite journal_mode WAL and a busy_timeout are recommended.
+// and modernc.org/sqlite. No setting of the connection string is needed.
+// Recommended are, for SQLite, journal_mode WAL and a busy_timeout; for MySQL,
+// the isolation READ COMMITTED, without which a save that waits for a locked
+// record can keep new records next to it waiting, and, where its charset is
+// UTF-8, the driver's interpolateParams, which saves a round trip.
 package sqlstore
 
 import (

@@ -4,7 +4,7 @@
 //
 //	go run .                                                 # SQLite, in shop.db
 //	go run . -dsn postgres://postgres@127.0.0.1:5432/shop
-//	go run . -dsn 'root@tcp(127.0.0.1:3306)/shop'            # MariaDB, MySQL
+//	go run . -dsn 'root@tcp(127.0.0.1:3306)/shop?interpolateParams=true'   # MariaDB, MySQL
 package main
 
 import (
