@@ -57,7 +57,9 @@ func (p *prepared) get(ctx context.Context, query string) (*sql.Stmt, error) {
 	}
 	p.mu.Unlock()
 	if first != nil {
-		_ = stmt.Close() // somebody was faster
+		// Somebody was faster. Closing waits for whatever runs on the connection
+		// by now.
+		go func() { _ = stmt.Close() }()
 		return first, nil
 	}
 	return stmt, nil
