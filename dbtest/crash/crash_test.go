@@ -101,12 +101,17 @@ func killDatabase(t *testing.T, name string, server *databaseServer, at target, 
 	l.prepare(t, at)
 	r := newReceiver(t, at)
 	kills := 0
-	res := l.run(t, name, r, 0, func(ctx context.Context) error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(crashEvery):
+	res := l.run(t, name, r, 0, func(ctx context.Context, g *gateway) error {
+		for began := time.Now(); ; {
+			// However quick it is, the load is not over before the first crash.
+			half := kills == 0 && g.attempts.Load() >= int64(len(l.order)/2)
+			if !half && time.Since(began) < crashEvery {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(10 * time.Millisecond):
+				}
+				continue
 			}
 			// Also when everything has been delivered meanwhile: the verdict
 			// needs the server.
@@ -114,6 +119,7 @@ func killDatabase(t *testing.T, name string, server *databaseServer, at target, 
 				return err
 			}
 			kills++
+			began = time.Now()
 		}
 	})
 	res.kills = kills
@@ -122,7 +128,7 @@ func killDatabase(t *testing.T, name string, server *databaseServer, at target, 
 }
 
 // run delivers everything while a receiver and a fault run, and judges.
-func (l *load) run(t *testing.T, name string, r *receiver, every time.Duration, fault func(context.Context) error) *result {
+func (l *load) run(t *testing.T, name string, r *receiver, every time.Duration, fault func(context.Context, *gateway) error) *result {
 	t.Helper()
 	g := newGateway(l, r)
 	began := time.Now()
@@ -130,7 +136,7 @@ func (l *load) run(t *testing.T, name string, r *receiver, every time.Duration, 
 		func(ctx context.Context) error { return r.run(ctx, every, newRandom(t)) },
 	}
 	if fault != nil {
-		faults = append(faults, fault)
+		faults = append(faults, func(ctx context.Context) error { return fault(ctx, g) })
 	}
 	ctx, stop := beside(t, faults)
 	err := g.deliverAll(ctx)
