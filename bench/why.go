@@ -12,6 +12,8 @@ var why = []struct{ goal, reason string }{
 	{"`Charge` over a bare signed post", "Each call checks the request by its tags, derives its number, reads the record, writes and signs " +
 		"the JSON, verifies the answer's envelope and decodes it; the profiles say how much is whose."},
 	{"`StartSignUp` over a bare signed post", "As `Charge`; besides, the record is saved twice and two URLs are made."},
+	{"sqlstore save by the bare driver, MariaDB", "A changed record that is saved alone keeps its connection until the count of rows " +
+		"is read, and is therefore sent as text, which the server parses each time, where the bare driver's statement is prepared."},
 	{"sqlstore save by the bare driver", "Alone in flight it is what sqlstore checks and binds. With many, a batch is BEGIN, its " +
 		"statements, and COMMIT, one after the other, where the bare driver has as many commits under way as connections. That round " +
 		"trips are then the cost is read from the code, not measured."},
