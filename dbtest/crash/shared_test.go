@@ -71,9 +71,7 @@ func TestWrongReceiversWithSharedCommitsAreCaught(t *testing.T) {
 		"answers before the commit", "answers first, no hook", "hook in the background", "notes the hook before it",
 	} {
 		t.Run(name, func(t *testing.T) {
-			at := sqlite(t)
-			at.Receiver, at.InFlight = name, crowded
-			require.Positive(t, killReceiver(t, "wrong: "+name, at, events).lost)
+			caught(t, name, crowded, events, func(r *result) int { return r.lost })
 		})
 	}
 }
